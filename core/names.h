@@ -26,7 +26,8 @@ bool name_is_reserved_attribute(const char *name);
 bool text_is_utf8(const char *text, size_t size);
 /* True when two different topics would be one on Kafka: equal after '.' -> '_'. */
 bool names_collide(const char *a, const char *b);
-/* The candidate nearest to `word` by edit distance, or NULL when none is near (distance > max(2, length / 3)). */
+/* The candidate nearest to `word` by edit distance, or NULL when none is near: a distance over max(2, length / 3),
+ * or as long as the word itself. */
 const char *name_nearest(const char *word, const char *const *candidates, size_t count);
 
 #endif

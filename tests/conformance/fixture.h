@@ -30,9 +30,9 @@
 struct conformance; /* one case, or one role, in its own process */
 
 #if defined(__GNUC__)
-#define CONFORMANCE_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define CONFORMANCE_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #else
-#define CONFORMANCE_PRINTF(format, first)
+#define CONFORMANCE_PRINTF(text, first)
 #endif
 
 /* The usual deadline of a wait for something that must happen; use conformance_limit_ms for others. */

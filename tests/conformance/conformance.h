@@ -112,10 +112,12 @@ int conformance_junit(const char *path, const char *suite, const struct conforma
 
 /* ---- inside the child ---- */
 
-/* What `--case N` and `--role NAME` run: returns the process's exit status. */
-int conformance_child_case(const struct conformance_settings *settings, int number, int result_fd);
-int conformance_child_role(const struct conformance_settings *settings, int number, const char *run,
-			   const char *role, int argc, char **argv);
+/* What `--case N` runs; writes "pass", "fail SENTENCE" or "skip WHY" to result_fd.  The exit status. */
+int conformance_child_case(const struct conformance_settings *settings, const struct conformance_case *which,
+			   int result_fd);
+/* What `--case N --role NAME` runs.  The exit status. */
+int conformance_child_role(const struct conformance_settings *settings, int number, const char *role,
+			   int argc, char **argv);
 
 /* The program's command. */
 int command_conformance(int argc, char **argv);

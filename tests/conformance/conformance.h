@@ -79,6 +79,7 @@ struct conformance_settings {
 	const char *transport_path; /* absolute path of a .so; NULL: found by the URL's scheme */
 	const char *control; /* shell command that is given start, stop, kill, cut or heal; NULL: none */
 	const char *program; /* `<program> conformance --case N ...` runs one case */
+	const char *run;     /* [a-z0-9]{1,8}: part of every name of this run */
 	const char *junit;   /* also write this file; NULL: not */
 	bool only[CONFORMANCE_CASES + 1]; /* by number; [0] set: there is a selection */
 };

@@ -37,8 +37,6 @@ struct conformance {
 	struct process *processes;
 	struct recorder *recorders;
 	struct block *blocks;
-	char *heard; /* a role's input that is not yet a whole line */
-	size_t heard_size;
 };
 
 /* The system's monotonic clock. */

@@ -97,7 +97,6 @@ static void finish(struct conformance *c)
 	conformance_end_processes(c);
 	conformance_end_buses(c);
 	conformance_end_recorders(c);
-	free(c->heard);
 	while (c->blocks) {
 		struct block *next = c->blocks->next;
 

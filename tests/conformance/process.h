@@ -66,10 +66,14 @@ bool conformance_is_role(const struct conformance *c);
  */
 int conformance_serve(struct conformance *c, struct ferry_bus *bus);
 
+/* The value of the role's argument "key=value", or `otherwise`. */
+const char *conformance_argument(int argc, char **argv, const char *key, const char *otherwise);
+int64_t conformance_argument_number(int argc, char **argv, const char *key, int64_t otherwise);
+
 /*
  * The common role "consumer": one handler that records and acks.  Arguments "key=value": topic, group,
- * service, durable (broadcast_durable), query (of the URL), takeover_ms, concurrency, hold_ms (each call
- * takes so long), distribution=broadcast, start=earliest.  Then conformance_serve.
+ * name, service, durable (broadcast_durable), query (of the URL), takeover_ms, concurrency, hold_ms (each
+ * call takes so long), distribution=broadcast, start=earliest.  Then conformance_serve.
  */
 
 #endif

@@ -1,0 +1,88 @@
+#include "cli.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void cli_error(const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	flockfile(stderr);
+	fputs("ferry: ", stderr);
+	vfprintf(stderr, format, arguments);
+	fputc('\n', stderr);
+	funlockfile(stderr);
+	va_end(arguments);
+}
+
+int cli_usage(const char *command, const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	fprintf(stderr, "ferry: %s: ", command);
+	vfprintf(stderr, format, arguments);
+	fprintf(stderr, "; see 'ferry %s --help'\n", command);
+	va_end(arguments);
+	return EXIT_USAGE;
+}
+
+int cli_bad_option(int result, char **argv)
+{
+	const char *word = argv[optind - 1];
+	if (result == ':')
+		return cli_usage(argv[0], "option '%s' needs a value", word);
+	/* A long option leaves 0 in optopt when it is unknown, and its own value when it was given a value
+	 * that it does not take. */
+	if (strncmp(word, "--", 2) == 0 && optopt)
+		return cli_usage(argv[0], "option '%s' takes no value", word);
+	if (optopt)
+		return cli_usage(argv[0], "unknown option '-%c'", optopt);
+	return cli_usage(argv[0], "unknown option '%s'", word);
+}
+
+bool cli_number(const char *text, bool with_units, uint64_t min, uint64_t max, uint64_t *ret)
+{
+	static const struct {
+		const char *name;
+		unsigned int shift;
+	} units[] = {{"", 0}, {"KiB", 10}, {"MiB", 20}, {"GiB", 30}};
+	if (*text < '0' || *text > '9')
+		return false;
+	char *end;
+	errno = 0;
+	unsigned long long number = strtoull(text, &end, 10);
+	if (errno)
+		return false;
+	for (size_t i = 0; i < (with_units ? sizeof units / sizeof units[0] : 1); i++) {
+		if (strcmp(end, units[i].name) != 0)
+			continue;
+		if (number > max >> units[i].shift || number << units[i].shift < min)
+			return false;
+		*ret = number << units[i].shift;
+		return true;
+	}
+	return false;
+}
+
+bool cli_format(const char *text, enum cli_format *ret)
+{
+	if (strcmp(text, "text") == 0)
+		*ret = CLI_TEXT;
+	else if (strcmp(text, "json") == 0)
+		*ret = CLI_JSON;
+	else
+		return false;
+	return true;
+}
+
+int cli_flush(int result)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return result;
+	cli_error("standard output: %s", strerror(errno));
+	return EXIT_FAILED;
+}

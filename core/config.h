@@ -8,6 +8,7 @@
 #include <ferry/bus.h>
 #include <ferry/transport.h>
 
+#include "bus_options.h"
 #include "loader.h"
 
 struct config {
@@ -17,23 +18,20 @@ struct config {
 
 	int64_t memory_budget, max_message;
 	int32_t publish_timeout_ms, takeover_ms;
-	int32_t threads; /* > 0, or FERRY_THREADS_CALLER */
+	int32_t threads;                                      /* > 0, or FERRY_THREADS_CALLER */
 	int32_t full, clock, provision, envelope, on_unknown; /* enum values, never 0 */
-	int32_t fail_fast; /* 0 or 1 */
+	int32_t fail_fast;                                    /* 0 or 1 */
 
 	void *owned; /* private to config.c */
 };
 
-/* The settings that every transport has, as one described table; ends with a NULL name. */
-extern const struct ferry_option config_bus_options[];
-
 /*
- * Resolve everything: loads the transport (giving it `host`), checks each key of the URL's query against the bus's
- * table and the transport's.  `url` NULL = FERRY_URL.  FERRY_E_CONFIG names the key, what was expected and the
- * nearest known key; secrets are in no text.
+ * Resolve everything: loads the transport (giving it `host`), checks each key of the URL's query against the
+ * bus's table and the transport's.  `url` NULL = FERRY_URL.  FERRY_E_CONFIG names the key, what was expected
+ * and the nearest known key; secrets are in no text.
  */
 int config_open(struct config *config, const char *url, const struct ferry_bus_options *options,
-                const struct ferry_host *host, struct ferry_error *err);
+		const struct ferry_host *host, struct ferry_error *err);
 /* Free what it owns; a zeroed or half-built one is allowed. */
 void config_close(struct config *config);
 

@@ -4,7 +4,6 @@
 #include <string.h>
 #include <strings.h>
 
-#define NAME_TRANSPORT_MAX 40
 #define NAME_ATTRIBUTE_MAX 128
 #define NEAREST_MAX        64 /* longer words are not compared */
 

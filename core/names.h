@@ -7,9 +7,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define NAME_TOPIC_MAX   200 /* of an application's topic */
-#define NAME_DERIVED_MAX 249 /* of a name that is made of others: dlq.<group>.<topic> */
-#define NAME_GROUP_MAX   40
+#define NAME_TOPIC_MAX     200 /* of an application's topic */
+#define NAME_DERIVED_MAX   249 /* of a name that is made of others: dlq.<group>.<topic> */
+#define NAME_GROUP_MAX     40
+#define NAME_TRANSPORT_MAX 40
 
 /* [A-Za-z0-9._-]{1,200}, no empty part between dots.  `derived`: up to 249. */
 bool name_is_topic(const char *name);
@@ -26,8 +27,8 @@ bool name_is_reserved_attribute(const char *name);
 bool text_is_utf8(const char *text, size_t size);
 /* True when two different topics would be one on Kafka: equal after '.' -> '_'. */
 bool names_collide(const char *a, const char *b);
-/* The candidate nearest to `word` by edit distance, or NULL when none is near: a distance over max(2, length / 3),
- * or as long as the word itself. */
+/* The candidate nearest to `word` by edit distance, or NULL when none is near: a distance over max(2, length
+ * / 3), or as long as the word itself. */
 const char *name_nearest(const char *word, const char *const *candidates, size_t count);
 
 #endif

@@ -99,13 +99,19 @@ void conformance_run_case(const struct conformance_settings *settings, const str
 			  struct conformance_outcome *ret);
 void conformance_outcome_finish(struct conformance_outcome *outcome);
 
-/* Run all that is selected, TAP on `tap`.  Returns the exit status: 0, 1 (a case failed), 2 (cannot begin).
- */
+/* What can be expected of the transport: its FERRY_CAP_* bits and its name.  Connects to nothing. */
+int conformance_probe(const struct conformance_settings *settings, uint64_t *ret_capabilities, char *ret_name,
+		      size_t size, struct ferry_error *err);
+/* True when the case is not to be run: *ret then says why. */
+bool conformance_excluded(const struct conformance_settings *settings, const struct conformance_case *which,
+			  uint64_t capabilities, struct conformance_outcome *ret);
+
+/* Run all that is selected, TAP on `tap`.  The exit status: 0, 1 (a case failed), 2 (cannot begin). */
 int conformance_run(const struct conformance_settings *settings, FILE *tap);
 
 /* ---- report.c ---- */
 
-void conformance_tap_begin(FILE *tap);
+void conformance_tap_begin(FILE *tap, const char *transport, uint64_t capabilities);
 void conformance_tap_case(FILE *tap, const struct conformance_case *which,
 			  const struct conformance_outcome *outcome);
 /* Write the JUnit file; `outcomes` has CONFORMANCE_CASES entries, status 0 = not run.  -1 on failure. */

@@ -225,12 +225,22 @@ bool process_try_expect(struct process *process, const char *word, int64_t timeo
 	return want.found;
 }
 
+static bool has_closed(struct process *process)
+{
+	bool ended;
+
+	pthread_mutex_lock(&process->c->lock);
+	ended = process->ended;
+	pthread_mutex_unlock(&process->c->lock);
+	return ended;
+}
+
 void process_expect(struct process *process, const char *word, int64_t timeout_ms, char *ret_rest,
 		    size_t size)
 {
 	CHECK(process->c, process_try_expect(process, word, timeout_ms, ret_rest, size),
 	      "process %s, handler %d, did not say \"%s\"%s", process->role, process->number, word,
-	      process->ended ? ": it has ended" : "");
+	      has_closed(process) ? ": it has ended" : "");
 }
 
 /* ---- ending ---- */

@@ -25,6 +25,7 @@
 #include <ferry/admin.h>
 #include <ferry/ferry.h>
 
+#include "cases.h"
 #include "fixture.h"
 #include "process.h"
 #include "recorder.h"

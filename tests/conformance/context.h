@@ -27,6 +27,7 @@ struct conformance {
 	int number;
 	int result_fd; /* -1 in a role */
 	uint64_t capabilities;
+	char transport[64]; /* its name */
 	bool manual;
 	_Atomic int64_t manual_us;
 	atomic_flag ending; /* the first failure wins */

@@ -139,6 +139,19 @@ bool conformance_can(const struct conformance *c, uint64_t capabilities)
 	return (c->capabilities & capabilities) == capabilities;
 }
 
+bool conformance_has_option(struct conformance *c, const char *name)
+{
+	const char *which = c->settings->transport_path ? c->settings->transport_path : c->transport;
+	const struct ferry_transport *transport;
+	struct ferry_error err = {0};
+
+	conformance_ok(c, ferry_admin_describe(which, &transport, NULL, &err), &err, "describe");
+	for (const struct ferry_option *option = transport->options; option && option->name; option++)
+		if (!strcmp(option->name, name))
+			return true;
+	return false;
+}
+
 bool conformance_is_role(const struct conformance *c)
 {
 	return c->result_fd < 0;
@@ -210,6 +223,7 @@ static void begin(struct conformance *c, const struct conformance_settings *sett
 
 	bus = conformance_open(c, NULL, NULL);
 	c->capabilities = ferry_bus_capabilities(bus);
+	snprintf(c->transport, sizeof c->transport, "%s", ferry_bus_transport(bus));
 	conformance_forget(c, bus);
 	ferry_bus_close(bus);
 }

@@ -65,6 +65,8 @@ const char *conformance_transport_path(const struct conformance *c); /* NULL: by
 const char *conformance_program(const struct conformance *c);
 /* 1 when the transport has all of these FERRY_CAP_* bits. */
 bool conformance_can(const struct conformance *c, uint64_t capabilities);
+/* True when the transport has a setting of this name, for a query. */
+bool conformance_has_option(struct conformance *c, const char *name);
 /* Run `<control> verb` (start, stop, kill, cut, heal) and fail the case when that fails. */
 void conformance_control(struct conformance *c, const char *verb);
 

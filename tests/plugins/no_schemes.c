@@ -1,0 +1,4 @@
+/* Serves no URL. */
+#include "plugin.h"
+
+PLUGIN("no-schemes", table.schemes = NULL)

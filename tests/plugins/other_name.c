@@ -1,0 +1,4 @@
+/* Calls itself otherwise than its file. */
+#include "plugin.h"
+
+PLUGIN("other-name", table.name = "valid")

@@ -1,0 +1,4 @@
+/* Forgot to set its size. */
+#include "plugin.h"
+
+PLUGIN("size-zero", table.size = 0)

@@ -92,6 +92,11 @@ void conformance_refused(struct conformance *c, int code, int expected, const st
 		conformance_fail(c, "%s: the error does not name \"%s\": %s", what, naming, text);
 }
 
+bool conformance_same(const char *left, const char *right)
+{
+	return strcmp(left ? left : "", right ? right : "") == 0;
+}
+
 static void finish(struct conformance *c)
 {
 	conformance_end_processes(c);

@@ -58,6 +58,9 @@ void conformance_refused(struct conformance *c, int code, int expected, const st
 /* End the case as skipped, `why` is the name of what is absent.  The case's own thread only. */
 _Noreturn void conformance_skip(struct conformance *c, const char *why);
 
+/* Equal as strings; NULL is as good as "". */
+bool conformance_same(const char *left, const char *right);
+
 /* ---- what runs ---- */
 
 const char *conformance_url(const struct conformance *c);

@@ -1,0 +1,23 @@
+# cmake -DEXPECTED=FILE -P compare.cmake -- COMMAND...
+# Run the command and compare its standard output with the file, if one is named.
+set(command)
+set(after FALSE)
+foreach(i RANGE 1 ${CMAKE_ARGC})
+  if(after AND i LESS CMAKE_ARGC)
+    list(APPEND command "${CMAKE_ARGV${i}}")
+  elseif("${CMAKE_ARGV${i}}" STREQUAL "--")
+    set(after TRUE)
+  endif()
+endforeach()
+
+execute_process(COMMAND ${command} OUTPUT_VARIABLE output RESULT_VARIABLE result)
+message("${output}")
+if(NOT result EQUAL 0)
+  message(FATAL_ERROR "It ended with ${result}")
+endif()
+if(EXPECTED)
+  file(READ ${EXPECTED} expected)
+  if(NOT output STREQUAL expected)
+    message(FATAL_ERROR "The output is not that of ${EXPECTED}:\n${expected}")
+  endif()
+endif()

@@ -1,0 +1,213 @@
+#include "chunk.h"
+
+#include <string.h>
+
+#define SPARE_BYTES ((size_t)4 << 20) /* kept for reuse at most */
+
+/* ---- records ---- */
+
+/* The payload is first, so that it is aligned like the record. */
+static const size_t view_offset[RECORD_VIEWS] = {
+	offsetof(struct ferry_record, payload),      offsetof(struct ferry_record, key),
+	offsetof(struct ferry_record, id),           offsetof(struct ferry_record, source),
+	offsetof(struct ferry_record, content_type), offsetof(struct ferry_record, trace_id),
+	offsetof(struct ferry_record, traceparent),  offsetof(struct ferry_record, tracestate),
+};
+
+static const struct ferry_view *view_of(const struct ferry_record *message, int i)
+{
+	return (const struct ferry_view *)(const void *)((const char *)message + view_offset[i]);
+}
+
+size_t record_size(const struct ferry_record *message)
+{
+	size_t size = sizeof(struct record) + message->attribute_count * sizeof(struct ferry_attribute);
+	for (int i = 0; i < RECORD_VIEWS; i++) {
+		const struct ferry_view *view = view_of(message, i);
+		if (view->size >= RECORD_NONE)
+			return 0;
+		if (view->data)
+			size += view->size + 1;
+	}
+	for (size_t i = 0; i < message->attribute_count; i++)
+		size += strlen(message->attributes[i].name) + strlen(message->attributes[i].value) + 2;
+	size = (size + 15) & ~(size_t)15;
+	return size <= UINT32_MAX ? size : 0;
+}
+
+void record_write(struct record *record, const struct ferry_record *message, size_t size)
+{
+	struct ferry_attribute *attributes = (struct ferry_attribute *)(record + 1);
+	char *at = (char *)(attributes + message->attribute_count);
+
+	record->id_bits[0] = message->id_bits[0];
+	record->id_bits[1] = message->id_bits[1];
+	record->wall_us = message->wall_us;
+	record->size = (uint32_t)size;
+	record->attribute_count = (uint32_t)message->attribute_count;
+	for (int i = 0; i < RECORD_VIEWS; i++) {
+		const struct ferry_view *view = view_of(message, i);
+		if (!view->data) {
+			record->views[i] = RECORD_NONE;
+			continue;
+		}
+		record->views[i] = (uint32_t)view->size;
+		memcpy(at, view->data, view->size);
+		at[view->size] = '\0';
+		at += view->size + 1;
+	}
+	for (size_t i = 0; i < message->attribute_count; i++) {
+		attributes[i].name = at;
+		at = stpcpy(at, message->attributes[i].name) + 1;
+		attributes[i].value = at;
+		at = stpcpy(at, message->attributes[i].value) + 1;
+	}
+}
+
+void record_read(struct record *record, struct ferry_view topic, struct ferry_record *message)
+{
+	const struct ferry_attribute *attributes = (const struct ferry_attribute *)(record + 1);
+	const char *at = (const char *)(attributes + record->attribute_count);
+
+	message->topic = topic;
+	for (int i = 0; i < RECORD_VIEWS; i++) {
+		struct ferry_view *view = (struct ferry_view *)(void *)((char *)message + view_offset[i]);
+		if (record->views[i] == RECORD_NONE) {
+			*view = (struct ferry_view){NULL, 0};
+			continue;
+		}
+		*view = (struct ferry_view){at, record->views[i]};
+		at += record->views[i] + (size_t)1;
+	}
+	message->id_bits[0] = record->id_bits[0];
+	message->id_bits[1] = record->id_bits[1];
+	message->wall_us = record->wall_us;
+	message->attributes = record->attribute_count ? attributes : NULL;
+	message->attribute_count = record->attribute_count;
+}
+
+/* ---- the pool ---- */
+
+void pool_init(struct pool *pool, const struct ferry_host *host, void *core, int64_t budget)
+{
+	pool->host = host;
+	pool->core = core;
+	pool->budget = budget > 0 ? (size_t)budget : SIZE_MAX;
+	pthread_mutex_init(&pool->lock, NULL);
+}
+
+static struct chunk **spares_of(struct pool *pool, size_t size)
+{
+	for (int i = 0; i < CHUNK_CLASSES; i++) {
+		if (size == CHUNK_MIN << i)
+			return &pool->spares[i];
+	}
+	return NULL;
+}
+
+/* pool.lock held: take all spare chunks, to be freed by free_list once it is not. */
+static struct chunk *take_spares(struct pool *pool)
+{
+	struct chunk *list = NULL;
+	for (int i = 0; i < CHUNK_CLASSES; i++) {
+		while (pool->spares[i]) {
+			struct chunk *chunk = pool->spares[i];
+			pool->spares[i] = chunk->next;
+			chunk->next = list;
+			list = chunk;
+		}
+	}
+	pool->spare = 0;
+	return list;
+}
+
+static void free_list(struct pool *pool, struct chunk *list)
+{
+	while (list) {
+		struct chunk *next = list->next;
+		pool->host->free(pool->core, list);
+		list = next;
+	}
+}
+
+/* pool.lock held: bytes are no longer in use. */
+static void give_back(struct pool *pool, size_t size)
+{
+	pool->used -= size;
+	if (pool->starved && pool->used + pool->starved <= pool->budget) {
+		pool->starved = 0;
+		atomic_store(&pool->relieved, 1);
+	}
+}
+
+/* Charge for `size` bytes: a spare chunk in *ret_spare, or the right to allocate one; 0 = over the budget. */
+static int charge(struct pool *pool, size_t size, int always, struct chunk **ret_spare)
+{
+	struct chunk *excess = NULL;
+	pthread_mutex_lock(&pool->lock);
+	struct chunk **spares = spares_of(pool, size);
+	int may = 1;
+	if (spares && *spares) {
+		*ret_spare = *spares;
+		*spares = (*spares)->next;
+		pool->spare -= size;
+	} else {
+		if (pool->spare && pool->used + pool->spare + size > pool->budget)
+			excess = take_spares(pool);
+		may = always || pool->used + size <= pool->budget;
+	}
+	if (may)
+		pool->used += size;
+	else if (!pool->starved || size < pool->starved)
+		pool->starved = size;
+	pthread_mutex_unlock(&pool->lock);
+	free_list(pool, excess);
+	return may;
+}
+
+struct chunk *pool_get(struct pool *pool, size_t size, int always, int *ret_error)
+{
+	struct chunk *chunk = NULL;
+	if (!charge(pool, size, always, &chunk)) {
+		*ret_error = FERRY_E_AGAIN;
+		return NULL;
+	}
+	if (!chunk)
+		chunk = pool->host->alloc(pool->core, size);
+	if (!chunk) {
+		pthread_mutex_lock(&pool->lock);
+		give_back(pool, size);
+		pthread_mutex_unlock(&pool->lock);
+		*ret_error = FERRY_E_NOMEM;
+		return NULL;
+	}
+	chunk->next = NULL;
+	chunk->size = size;
+	atomic_init(&chunk->end, UINT64_MAX);
+	atomic_init(&chunk->refs, 1);
+	return chunk;
+}
+
+void pool_put(struct pool *pool, struct chunk *chunk)
+{
+	size_t size = chunk->size;
+	pthread_mutex_lock(&pool->lock);
+	give_back(pool, size);
+	struct chunk **spares = spares_of(pool, size);
+	int keep = spares && pool->spare + size <= SPARE_BYTES &&
+		   pool->used + pool->spare + size <= pool->budget;
+	if (keep) {
+		chunk->next = *spares;
+		*spares = chunk;
+		pool->spare += size;
+	}
+	pthread_mutex_unlock(&pool->lock);
+	if (!keep)
+		pool->host->free(pool->core, chunk);
+}
+
+void pool_finish(struct pool *pool)
+{
+	free_list(pool, take_spares(pool));
+	pthread_mutex_destroy(&pool->lock);
+}

@@ -216,15 +216,21 @@ static void resolve_numbers(struct resolve *r)
 	c->fail_fast = number_of(r, o->fail_fast, FAIL_FAST) == 1;
 }
 
+/* An empty variable is as good as none. */
+static const char *environment(const char *name)
+{
+	const char *value = getenv(name);
+	return value && *value ? value : NULL;
+}
+
 static int resolve_service(struct resolve *r)
 {
 	const char *origin = "the setting 'service'", *service = r->bus[SERVICE].text;
 	if (r->options.service) {
 		service = r->options.service; /* checked */
 	} else if (!service) {
-		const char *environment = getenv("FERRY_SERVICE");
 		origin = "the environment's FERRY_SERVICE";
-		service = environment && *environment ? environment : NULL;
+		service = environment("FERRY_SERVICE");
 	}
 	if (!service && (r->config->transport->api.capabilities & FERRY_CAP_DURABLE))
 		return fail(r->err, FERRY_E_CONFIG,
@@ -333,7 +339,7 @@ int config_open(struct config *config, const char *url, const struct ferry_bus_o
 	if (result)
 		return result;
 	if (!url)
-		url = getenv("FERRY_URL");
+		url = environment("FERRY_URL");
 	if (!url)
 		return fail(err, FERRY_E_CONFIG,
 			    "there is no URL: pass one, such as memory:, or set FERRY_URL");

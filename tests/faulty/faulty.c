@@ -239,7 +239,7 @@ FERRY_API const struct ferry_transport *ferry_transport_entry(const struct ferry
 		return NULL;
 	faulty.capabilities = inner.capabilities;
 	if (getenv("FERRY_FAULTY_LIE"))
-		faulty.capabilities = ~UINT64_C(0);
+		faulty.capabilities |= FERRY_CAP_KEY_ORDER_GROUP;
 	faulty.thread_model = inner.thread_model;
 	faulty.options = merge_options();
 	copy_optional();

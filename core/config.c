@@ -83,8 +83,7 @@ static int unknown_key(struct resolve *r, const char *key)
 	if (nearest)
 		return fail(r->err, FERRY_E_CONFIG,
 			    "the setting '%s' is not known: expected a setting of the transport '%s' or of "
-			    "every bus; did "
-			    "you mean '%s'?",
+			    "every bus; did you mean '%s'?",
 			    key, api->name, nearest);
 	for (size_t i = 0; i < count && used < sizeof(list); i++)
 		used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s", i ? ", " : "", known[i]);
@@ -235,8 +234,8 @@ static int resolve_service(struct resolve *r)
 	if (!service && (r->config->transport->api.capabilities & FERRY_CAP_DURABLE))
 		return fail(r->err, FERRY_E_CONFIG,
 			    "the transport '%s' is durable and needs the name of this service, which its "
-			    "consumer group "
-			    "gets: set FERRY_SERVICE, ?service= in the URL or ferry_bus_options.service",
+			    "consumer group gets: set FERRY_SERVICE, ?service= in the URL or "
+			    "ferry_bus_options.service",
 			    r->config->transport->api.name);
 	if (!service)
 		service = "default";

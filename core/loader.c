@@ -126,11 +126,10 @@ static void search_begin(struct search *search, const char *first)
 static int search_take(struct search *search, const char *folder, size_t size, struct ferry_error *err)
 {
 	if (folder[0] != '/' || size >= sizeof(search->folder))
-		return fail(
-			err, FERRY_E_CONFIG,
-			"FERRY_TRANSPORT_PATH: '%.*s' is not absolute: expected folders that begin with '/', "
-			"separated by ':'",
-			(int)(size < 200 ? size : 200), folder);
+		return fail(err, FERRY_E_CONFIG,
+			    "FERRY_TRANSPORT_PATH: '%.*s' is not absolute: expected folders that begin with "
+			    "'/', separated by ':'",
+			    (int)(size < 200 ? size : 200), folder);
 	memcpy(search->folder, folder, size);
 	search->folder[size] = '\0';
 	return 1;

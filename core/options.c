@@ -21,8 +21,7 @@ int options_copy(void *to, size_t to_size, const void *from, const char *what, s
 		if (((const unsigned char *)from)[i] != 0)
 			return fail(err, FERRY_E_INVALID,
 				    "struct %s: a field past its first %zu bytes is set, and this version of "
-				    "libferry "
-				    "does not know it: leave it zero or use a newer library",
+				    "libferry does not know it: leave it zero or use a newer library",
 				    what, to_size);
 	}
 	memset(to, 0, to_size);

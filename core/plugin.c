@@ -166,18 +166,16 @@ static int take_table(const char *path, const struct ferry_transport *table, str
 	size_t size;
 	memcpy(&size, table, sizeof(size));
 	if (size < head)
-		return fail(
-			err, FERRY_E_PLUGIN,
-			"%s: its struct ferry_transport says that its size is %zu: expected at least %zu, "
-			"sizeof(struct ferry_transport) as a rule",
-			path, size, head);
+		return fail(err, FERRY_E_PLUGIN,
+			    "%s: its struct ferry_transport says that its size is %zu: expected at least "
+			    "%zu, sizeof(struct ferry_transport) as a rule",
+			    path, size, head);
 	memset(ret, 0, sizeof(*ret));
 	memcpy(ret, table, size < sizeof(*ret) ? size : sizeof(*ret));
 	if (ret->abi_major != FERRY_ABI_MAJOR)
 		return fail(err, FERRY_E_PLUGIN,
 			    "%s: it is built for plugin ABI %" PRIu32 ".%" PRIu32
-			    ", and this libferry has %d.%d: build "
-			    "it against the headers of this libferry",
+			    ", and this libferry has %d.%d: build it against the headers of this libferry",
 			    path, ret->abi_major, ret->abi_minor, FERRY_ABI_MAJOR, FERRY_ABI_MINOR);
 	return 0;
 }

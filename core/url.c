@@ -107,8 +107,7 @@ static int check_hosts(const char *hosts, struct ferry_error *err)
 		if (!is_host(hosts, size))
 			return fail(err, FERRY_E_CONFIG,
 				    "the URL's host number %u is not valid: expected HOST or HOST:PORT with "
-				    "a port from 1 "
-				    "to 65535, several separated by ','",
+				    "a port from 1 to 65535, several separated by ','",
 				    count);
 		if (hosts[size] == '\0')
 			return 0;
@@ -127,8 +126,7 @@ static int parse_authority(struct url *url, char *text, struct ferry_error *err)
 		if (strchr(at + 1, '@'))
 			return fail(err, FERRY_E_CONFIG,
 				    "the URL has more than one '@' before its hosts: write one "
-				    "user:password@ for all "
-				    "hosts, and '@' inside it as %%40");
+				    "user:password@ for all hosts, and '@' inside it as %%40");
 		char *colon = strchr(text, ':');
 		if (colon)
 			*colon++ = '\0';
@@ -147,8 +145,7 @@ static int parse_hierarchy(struct url *url, char *text, struct ferry_error *err)
 	if (strchr(text + authority, '@') || (url->query && strchr(url->query, '@')))
 		return fail(err, FERRY_E_CONFIG,
 			    "the URL has an '@' behind its hosts: write '@' as %%40 there, and in a user or "
-			    "password "
-			    "'/' as %%2F, '?' as %%3F, '@' as %%40");
+			    "password '/' as %%2F, '?' as %%3F, '@' as %%40");
 	/* The path keeps its '/', so the authority moves to the front to make room for its NUL. */
 	url->path = text + authority;
 	memmove(text - 1, text, authority);
@@ -227,17 +224,16 @@ int url_next_setting(struct url *url, const char **ret_key, const char **ret_val
 	if (value)
 		*value++ = '\0';
 	if (!is_key(key))
-		return fail(err, FERRY_E_CONFIG,
-			    "the URL's query has a key that is not valid: expected KEY=VALUE separated by "
-			    "'&', a key of "
-			    "1 to 128 of A-Z, a-z, 0-9, '.', '_' and '-', and in a value '&' as %%26");
+		return fail(
+			err, FERRY_E_CONFIG,
+			"the URL's query has a key that is not valid: expected KEY=VALUE separated by '&', a "
+			"key of 1 to 128 of A-Z, a-z, 0-9, '.', '_' and '-', and in a value '&' as %%26");
 	if (!value)
 		return fail(err, FERRY_E_CONFIG, "the setting '%s' has no value: write %s=VALUE", key, key);
 	if (!decode(value))
 		return fail(err, FERRY_E_CONFIG,
 			    "the setting '%s' has a '%%' without two hexadecimal digits (and not 00) behind "
-			    "it: write '%%' "
-			    "as %%25",
+			    "it: write '%%' as %%25",
 			    key);
 	*ret_key = key;
 	*ret_value = value;

@@ -132,10 +132,10 @@ Test(config, the_query_sets_everything)
 {
 	struct config c = open_good(
 		"valids://me:hun%40ter@a:1,b:2/"
-		"p%20q?service=shop&publish_timeout=1500ms&takeover=2m&threads=3"
-		"&full=reject&clock=manual&provision=check&fail_fast=on&envelope=compact&on_unknown=report"
-		"&memory_budget=2GiB&max_message=1000&prefix=a%26b&password=hunter2&queue=7&queue_bytes=64KiB"
-		"&linger=1s&sync=off&mode=slow&native.a.b=1&native.c=%20",
+		"p%20q?service=shop&publish_timeout=1500ms&takeover=2m&threads=3&full=reject&clock=manual&"
+		"provision=check&fail_fast=on&envelope=compact&on_unknown=report&memory_budget=2GiB&max_"
+		"message=1000&prefix=a%26b&password=hunter2&queue=7&queue_bytes=64KiB&linger=1s&sync=off&"
+		"mode=slow&native.a.b=1&native.c=%20",
 		FERRY_OPTIONS(ferry_bus_options, .transport_path = PLUGINS "/libferry-transport-valid.so"));
 	const struct ferry_config *p = &c.plugin;
 	cr_expect_eq(c.publish_timeout_ms, 1500);
@@ -295,11 +295,10 @@ Test(config, the_call_wins_over_the_url)
 		.envelope = FERRY_ENVELOPE_CLOUDEVENTS,
 		.on_unknown = FERRY_UNKNOWN_RESEND,
 	};
-	struct config c = open_good(
-		"valid:?service=urls&memory_budget=1MiB&max_message=18&publish_timeout=2s&takeover=2s"
-		"&threads=2&full=reject&clock=manual&provision=off&fail_fast=on"
-		"&envelope=compact&on_unknown=report",
-		&options);
+	struct config c = open_good("valid:?service=urls&memory_budget=1MiB&max_message=18&publish_timeout="
+				    "2s&takeover=2s&threads=2&full=reject&clock=manual&provision=off&fail_"
+				    "fast=on&envelope=compact&on_unknown=report",
+				    &options);
 	cr_expect_str_eq(c.plugin.service, "called");
 	cr_expect_eq(c.memory_budget, 4096);
 	cr_expect_eq(c.max_message, 17);
@@ -452,9 +451,9 @@ Test(config, nothing_of_the_callers_is_kept)
 
 Test(config, every_failed_allocation_is_reported_and_leaks_nothing)
 {
-	static const char url[] =
-		"valid://u:p@h/x?native.a=1&native.b=2&native.c=3&native.d=4&native.e=5&native.f=6"
-		"&native.g=7&native.h=8&native.i=9&queue=3";
+	static const char url[] = "valid://u:p@h/"
+				  "x?native.a=1&native.b=2&native.c=3&native.d=4&native.e=5&native.f=6&"
+				  "native.g=7&native.h=8&native.i=9&queue=3";
 	struct balance balance = {0, 0, 0};
 	struct ferry_allocator allocator = {count_alloc, count_resize, count_free, &balance};
 	const struct ferry_bus_options options = {.size = sizeof(options), .allocator = &allocator};

@@ -102,23 +102,24 @@ static bool read_only(const char *text, bool *only)
 	return *end == '\0';
 }
 
+static const struct option options[] = {
+	{"transport", required_argument, NULL, OPT_TRANSPORT},
+	{"list", no_argument, NULL, OPT_LIST},
+	{"only", required_argument, NULL, OPT_ONLY},
+	{"control", required_argument, NULL, OPT_CONTROL},
+	{"junit", required_argument, NULL, OPT_JUNIT},
+	{"help", no_argument, NULL, 'h'},
+	/* for the command's own children */
+	{"case", required_argument, NULL, OPT_CASE},
+	{"run", required_argument, NULL, OPT_RUN},
+	{"role", required_argument, NULL, OPT_ROLE},
+	{"result-fd", required_argument, NULL, OPT_FD},
+	{NULL, 0, NULL, 0},
+};
+
 /* 0, or the exit status of a command line that is wrong. */
 static int read_options(int argc, char **argv, struct request *request)
 {
-	static const struct option options[] = {
-		{"transport", required_argument, NULL, OPT_TRANSPORT},
-		{"list", no_argument, NULL, OPT_LIST},
-		{"only", required_argument, NULL, OPT_ONLY},
-		{"control", required_argument, NULL, OPT_CONTROL},
-		{"junit", required_argument, NULL, OPT_JUNIT},
-		{"help", no_argument, NULL, 'h'},
-		/* for the command's own children */
-		{"case", required_argument, NULL, OPT_CASE},
-		{"run", required_argument, NULL, OPT_RUN},
-		{"role", required_argument, NULL, OPT_ROLE},
-		{"result-fd", required_argument, NULL, OPT_FD},
-		{NULL, 0, NULL, 0},
-	};
 	struct conformance_settings *settings = &request->settings;
 
 	opterr = 0;

@@ -1,0 +1,604 @@
+#include "publisher.h"
+
+#include <string.h>
+
+#include "completer.h"
+#include "id.h"
+#include "intercept.h"
+#include "names.h"
+#include "options.h"
+#include "publication.h"
+
+struct ferry_publisher {
+	struct ferry_bus *bus;
+	struct topic *topic;
+	char *content_type;
+};
+
+/* A thread that waits for results; on its stack, so a publication that outlives it must forget it. */
+struct waiter {
+	pthread_cond_t done;
+	size_t open;
+	struct ferry_error *err; /* the first failure's text goes here */
+	bool failed;
+};
+
+/* How long after its deadline a transport may still report: it has to, but we do not wait for ever. */
+#define REPORT_GRACE_US 1000000
+
+/* ---- waiting for room ---- */
+
+void publishers_wake(struct ferry_bus *bus)
+{
+	pthread_mutex_lock(&bus->room_lock);
+	atomic_fetch_add(&bus->room_generation, 1);
+	pthread_cond_broadcast(&bus->room);
+	pthread_mutex_unlock(&bus->room_lock);
+}
+
+/* Wait until `generation` has passed: there may be room, or the state has changed. */
+static bool wait_room(struct ferry_bus *bus, uint64_t generation, int64_t deadline_us)
+{
+	bool in_time = true;
+	pthread_mutex_lock(&bus->room_lock);
+	while (in_time && atomic_load(&bus->room_generation) == generation)
+		in_time = cond_wait_until(&bus->room, &bus->room_lock, deadline_us);
+	pthread_mutex_unlock(&bus->room_lock);
+	return in_time;
+}
+
+/* May this thread wait?  A handler or a completion may be what makes the room. */
+static int may_wait(const struct ferry_bus *bus, const struct topic *topic, const char *what,
+		    struct ferry_error *err)
+{
+	if (inside.bus == bus)
+		return fail(err, FERRY_E_AGAIN, "%s: %s, and a %s must not wait for its own work",
+			    topic->name, what, inside.what == INSIDE_HANDLER ? "handler" : "completion");
+	if (bus->config.full == FERRY_FULL_REJECT)
+		return fail(err, FERRY_E_AGAIN, "%s: %s, and full=reject", topic->name, what);
+	return 0;
+}
+
+/* 0 once messages can be handed over: the bus is started, connected, and not yet stopped. */
+static int usable(struct ferry_bus *bus, struct topic *topic, int64_t deadline_us, struct ferry_error *err)
+{
+	for (;;) {
+		uint64_t generation = atomic_load(&bus->room_generation);
+		int state = atomic_load_explicit(&bus->state, memory_order_acquire);
+		if (state == FERRY_STATE_READY || state == FERRY_STATE_DISCONNECTED ||
+		    (state == FERRY_STATE_STOPPING && inside.bus == bus))
+			return topic_resolve(bus, topic, deadline_us, err);
+		if (state == FERRY_STATE_OPEN)
+			return fail(err, FERRY_E_STATE, "%s: publishing needs ferry_bus_start first",
+				    topic->name);
+		if (state == FERRY_STATE_FAILED)
+			return fail(err, FERRY_E_STATE, "%s: the bus has failed to start: %s", topic->name,
+				    bus->why.text);
+		if (state != FERRY_STATE_CONNECTING)
+			return fail(err, FERRY_E_STATE, "%s: the bus is stopped", topic->name);
+		int code = may_wait(bus, topic, "the bus is not connected yet", err);
+		if (code)
+			return code;
+		if (!wait_room(bus, generation, deadline_us))
+			return fail(err, FERRY_E_TIMEDOUT,
+				    "%s: not connected before the deadline; nothing was sent", topic->name);
+	}
+}
+
+/*
+ * Hand over all messages, waiting for room until the deadline.  Returns how many were taken; when these are
+ * not all, *ret_code says why.
+ */
+static size_t hand_over(struct ferry_bus *bus, struct topic *topic, struct ferry_outgoing *const *outs,
+			size_t count, int64_t deadline_us, int *ret_code, struct ferry_error *err)
+{
+	size_t taken = 0;
+	*ret_code = 0;
+	for (;;) {
+		uint64_t generation = atomic_load_explicit(&bus->room_generation, memory_order_acquire);
+		taken += bus->api->publish(bus->connection, outs + taken, count - taken);
+		if (taken == count)
+			return taken;
+		*ret_code = may_wait(bus, topic, "the transport's queue is full", err);
+		if (!*ret_code && atomic_load(&bus->stopping))
+			*ret_code = fail(err, FERRY_E_STATE, "%s: the bus is stopped", topic->name);
+		if (!*ret_code && !wait_room(bus, generation, deadline_us))
+			*ret_code = fail(
+				err, FERRY_E_TIMEDOUT,
+				"%s: the transport's queue stayed full until the deadline; nothing was sent",
+				topic->name);
+		if (*ret_code)
+			return taken;
+	}
+}
+
+static int outcome(const struct topic *topic, int result, const char *reason, struct ferry_error *err)
+{
+	return result ? fail(err, result, "%s: %s", topic->name, reason ? reason : ferry_error_text(result))
+		      : 0;
+}
+
+/* ---- waiting for results ---- */
+
+void waiter_complete(struct publication *p)
+{
+	struct ferry_bus *bus = p->bus;
+	pthread_mutex_lock(&bus->room_lock);
+	struct waiter *waiter = p->waiter;
+	if (waiter) {
+		*p->result_slot = p->result;
+		if (p->result && !waiter->failed) {
+			outcome(p->topic, p->result, p->reason, waiter->err);
+			waiter->failed = true;
+		}
+		*p->self = NULL;
+		if (--waiter->open == 0)
+			pthread_cond_signal(&waiter->done);
+	}
+	pthread_mutex_unlock(&bus->room_lock);
+	publication_free(p);
+}
+
+/* Wait for what was handed over; what has no result in time ends UNKNOWN here and is left to itself. */
+static void wait_results(struct ferry_bus *bus, struct waiter *waiter, struct publication **publications,
+			 size_t count, int64_t deadline_us)
+{
+	int64_t until = deadline_us > INT64_MAX - REPORT_GRACE_US ? INT64_MAX : deadline_us + REPORT_GRACE_US;
+	pthread_mutex_lock(&bus->room_lock);
+	while (waiter->open && cond_wait_until(&waiter->done, &bus->room_lock, until))
+		;
+	for (size_t i = 0; waiter->open && i < count; i++) {
+		struct publication *p = publications[i];
+		if (!p)
+			continue;
+		*p->result_slot = FERRY_E_UNKNOWN;
+		if (!waiter->failed)
+			outcome(p->topic, FERRY_E_UNKNOWN, "no result before the deadline", waiter->err);
+		waiter->failed = true;
+		p->waiter = NULL;
+		waiter->open--;
+	}
+	pthread_mutex_unlock(&bus->room_lock);
+}
+
+struct send {
+	struct ferry_bus *bus;
+	struct topic *topic;
+	int64_t deadline_us; /* real time */
+	struct ferry_view dedup_id;
+	struct ferry_error *err;
+	ferry_published_fn *done; /* asynchronous */
+	void *ctx;
+};
+
+static void fill_out(const struct send *send, struct ferry_outgoing *out)
+{
+	struct ferry_bus *bus = send->bus;
+	out->dedup_id = send->dedup_id;
+	out->deadline_us = bus->clock.manual && send->deadline_us != INT64_MAX
+				   ? clock_now(&bus->clock) + (send->deadline_us - clock_real())
+				   : send->deadline_us;
+}
+
+/* The transport reports from another thread: each message is a publication of its own. */
+static int send_waited(const struct send *send, const struct ferry_record *records, size_t count,
+		       int32_t *results)
+{
+	struct ferry_bus *bus = send->bus;
+	struct publication *few[BATCH_MAX];
+	struct waiter waiter = {.err = send->err};
+	size_t made = 0;
+	int code = 0;
+	if (cond_init(&waiter.done))
+		return fail_nomem(send->err, "publishing");
+	for (; made < count; made++) {
+		struct publication *p =
+			publication_make(bus, PUBLICATION_WAITED, send->topic, &records[made]);
+		if (!p)
+			break;
+		few[made] = p;
+		fill_out(send, &p->out);
+		p->waiter = &waiter;
+		p->result_slot = &results[made];
+		p->self = &few[made];
+		if (publication_own_record(p)) {
+			publication_free(p);
+			break;
+		}
+	}
+	if (made < count)
+		code = fail_nomem(send->err, "publishing");
+
+	waiter.open = made;
+	struct ferry_outgoing *outs[BATCH_MAX];
+	struct publication *kept[BATCH_MAX];
+	for (size_t i = 0; i < made; i++) {
+		outs[i] = &few[i]->out;
+		kept[i] = few[i];
+	}
+	int full = 0;
+	size_t taken =
+		made ? hand_over(bus, send->topic, outs, made, send->deadline_us, &full, send->err) : 0;
+	code = code ? code : full;
+	/* What was not taken has no result to come. */
+	pthread_mutex_lock(&bus->room_lock);
+	waiter.open -= made - taken;
+	waiter.failed = waiter.failed || code != 0;
+	pthread_mutex_unlock(&bus->room_lock);
+	for (size_t i = taken; i < made; i++) {
+		few[i] = NULL;
+		publication_free(kept[i]);
+	}
+	for (size_t i = taken; i < count; i++)
+		results[i] = code;
+	wait_results(bus, &waiter, few, taken, send->deadline_us);
+	pthread_cond_destroy(&waiter.done);
+	return code;
+}
+
+/* The transport has the result when publish returns: nothing to allocate and nobody to wait for. */
+static int send_immediate(const struct send *send, const struct ferry_record *records, size_t count,
+			  int32_t *results)
+{
+	struct ferry_outgoing items[BATCH_MAX], *outs[BATCH_MAX];
+	struct ferry_destination *destination =
+		atomic_load_explicit(&send->topic->destination, memory_order_relaxed);
+	outs[0] = items;
+	for (size_t i = 0; i < count; i++) {
+		items[i] = (struct ferry_outgoing){.size = sizeof items[i], .destination = destination};
+		items[i].record = records[i];
+		fill_out(send, &items[i]);
+		outs[i] = &items[i];
+	}
+	int code;
+	size_t taken = hand_over(send->bus, send->topic, outs, count, send->deadline_us, &code, send->err);
+	bool told = code != 0;
+	for (size_t i = 0; i < count; i++) {
+		results[i] = i < taken ? items[i].result : code;
+		if (i >= taken)
+			continue;
+		topic_count(send->bus, send->topic, items[i].result);
+		if (items[i].result && !told)
+			told = outcome(send->topic, items[i].result, items[i].reason, send->err) != 0;
+	}
+	return code;
+}
+
+/* Up to BATCH_MAX records; every result is set. */
+static void send_records(const struct send *send, const struct ferry_record *records, size_t count,
+			 int32_t *results)
+{
+	if (bus_can(send->bus, FERRY_CAP_PUB_IMMEDIATE))
+		send_immediate(send, records, count, results);
+	else
+		send_waited(send, records, count, results);
+}
+
+static int send_async(const struct send *send, const struct ferry_record *record)
+{
+	struct ferry_bus *bus = send->bus;
+	struct publication *p = publication_make(bus, PUBLICATION_ASYNC, send->topic, record);
+	if (!p)
+		return fail_nomem(send->err, "publishing");
+	fill_out(send, &p->out);
+	p->done = send->done;
+	p->ctx = send->ctx;
+	if (publication_own_record(p)) {
+		publication_free(p);
+		return fail_nomem(send->err, "publishing");
+	}
+	struct ferry_outgoing *out = &p->out;
+	int code;
+	if (hand_over(bus, send->topic, &out, 1, send->deadline_us, &code, send->err) == 0) {
+		publication_free(p);
+		return code;
+	}
+	if (bus_can(bus, FERRY_CAP_PUB_IMMEDIATE))
+		publication_complete(p);
+	return 0;
+}
+
+/* ---- the record ---- */
+
+static int check_attributes(const struct topic *topic, const struct ferry_attribute *attributes,
+			    size_t *ret_count, struct ferry_error *err)
+{
+	size_t n = 0;
+	for (; attributes && attributes[n].name; n++) {
+		const char *name = attributes[n].name, *value = attributes[n].value;
+		if (!name_is_attribute(name))
+			return fail(
+				err, FERRY_E_INVALID,
+				"%s: the attribute name \"%.140s\" is not allowed: use [A-Za-z0-9_.-]{1,128}",
+				topic->name, name);
+		if (name_is_reserved_attribute(name))
+			return fail(err, FERRY_E_INVALID, "%s: the attribute name \"%s\" is reserved",
+				    topic->name, name);
+		if (!value || !text_is_utf8(value, strlen(value)))
+			return fail(err, FERRY_E_INVALID, "%s: the value of attribute \"%s\" is not UTF-8",
+				    topic->name, name);
+		for (size_t i = 0; i < n; i++)
+			if (strcmp(attributes[i].name, name) == 0)
+				return fail(err, FERRY_E_INVALID, "%s: the attribute \"%s\" is given twice",
+					    topic->name, name);
+	}
+	*ret_count = n;
+	return 0;
+}
+
+static int check_id(const struct topic *topic, const char *id, struct ferry_error *err)
+{
+	size_t size = 0;
+	while (id[size] > ' ' && id[size] < 127 && size <= 128)
+		size++;
+	if (id[size] || size == 0 || size > 128)
+		return fail(err, FERRY_E_INVALID,
+			    "%s: an id has 1 to 128 printable ASCII characters without spaces", topic->name);
+	return 0;
+}
+
+static int apply_options(struct ferry_publication *p, const struct ferry_publish_options *o,
+			 struct ferry_error *err)
+{
+	struct ferry_record *r = &p->record;
+	int code = check_attributes(p->topic, o->attributes, &r->attribute_count, err);
+	if (code)
+		return code;
+	r->attributes = o->attributes;
+	if (o->key)
+		r->key = (struct ferry_view){o->key, o->key_size};
+	else if (o->key_size)
+		return fail(err, FERRY_E_INVALID, "%s: key_size is set and key is NULL", p->topic->name);
+	if (o->id) {
+		code = check_id(p->topic, o->id, err);
+		r->id = (struct ferry_view){o->id, strlen(o->id)};
+	}
+	if (!code && o->trace_id && *o->trace_id)
+		code = set_trace(p, o->trace_id, err);
+	return code;
+}
+
+/* Everything about one message but its sending. */
+static int prepare(struct ferry_publisher *pub, struct ferry_publication *p, const void *payload, size_t size,
+		   const struct ferry_publish_options *given, int64_t *ret_deadline_ms,
+		   struct ferry_error *err)
+{
+	struct ferry_bus *bus = pub->bus;
+	p->bus = bus;
+	p->topic = pub->topic;
+	p->attributes = NULL;
+	p->owned = NULL;
+	p->owned_count = 0;
+	struct ferry_record *r = &p->record;
+	*r = (struct ferry_record){.size = sizeof *r};
+	*ret_deadline_ms = bus->config.publish_timeout_ms;
+	if (!payload && size)
+		return fail(err, FERRY_E_INVALID, "%s: the payload is NULL and its size is not 0",
+			    pub->topic->name);
+	if (size > (size_t)bus->config.max_message)
+		return fail(err, FERRY_E_TOO_LARGE, "%s: the payload has %zu bytes, max_message is %lld",
+			    pub->topic->name, size, (long long)bus->config.max_message);
+	r->topic = (struct ferry_view){pub->topic->name, strlen(pub->topic->name)};
+	r->payload = (struct ferry_view){payload, size};
+	r->source = (struct ferry_view){bus->config.plugin.service, strlen(bus->config.plugin.service)};
+	if (pub->content_type)
+		r->content_type = (struct ferry_view){pub->content_type, strlen(pub->content_type)};
+	r->wall_us = clock_wall_coarse(&bus->clock);
+	id_next(r->id_bits);
+	if (!given)
+		return 0;
+	struct ferry_publish_options o;
+	int code = options_copy(&o, sizeof o, given, "ferry_publish_options", err);
+	if (code)
+		return code;
+	if (o.deadline_ms < 0)
+		return fail(err, FERRY_E_INVALID, "%s: deadline_ms is negative", pub->topic->name);
+	if (o.deadline_ms)
+		*ret_deadline_ms = o.deadline_ms;
+	return apply_options(p, &o, err);
+}
+
+/* ---- the calls ---- */
+
+static int end_waited(struct ferry_publication *p, void *ctx)
+{
+	int32_t result;
+	send_records(ctx, &p->record, 1, &result);
+	return result;
+}
+
+static int end_async(struct ferry_publication *p, void *ctx)
+{
+	return send_async(ctx, &p->record);
+}
+
+/* An interceptor's own refusal has no text yet. */
+static int publish_intercepted(struct ferry_publication *p, struct send *send,
+			       int (*end)(struct ferry_publication *, void *))
+{
+	struct ferry_error *err = send->err, text = {.code = 0};
+	send->err = &text;
+	p->send = end;
+	p->send_ctx = send;
+	int code = publish_through(p);
+	if (code && text.code)
+		fail(err, code, "%s", text.text);
+	else if (code)
+		fail(err, code, "%s: an interceptor refused the message", send->topic->name);
+	publication_clear(p);
+	return code;
+}
+
+static int publish(struct ferry_publisher *pub, const void *payload, size_t size,
+		   const struct ferry_publish_options *options, ferry_published_fn *done, void *ctx,
+		   int (*end)(struct ferry_publication *, void *), struct ferry_error *err)
+{
+	if (!pub)
+		return fail(err, FERRY_E_INVALID, "ferry_publish: the publisher is NULL");
+	struct ferry_bus *bus = pub->bus;
+	int code = bus_guard(bus, err);
+	struct ferry_publication p;
+	int64_t deadline_ms;
+	if (!code)
+		code = prepare(pub, &p, payload, size, options, &deadline_ms, err);
+	if (code)
+		return code;
+	struct send send = {.bus = bus, .topic = pub->topic, .err = err, .done = done, .ctx = ctx};
+	/* The coarse clock will do: it is at most a few milliseconds behind. */
+	send.deadline_us = deadline_after(clock_read(CLOCK_COARSE_MONOTONIC), deadline_ms);
+	if (atomic_load_explicit(&bus->state, memory_order_acquire) != FERRY_STATE_READY ||
+	    !atomic_load_explicit(&pub->topic->destination, memory_order_relaxed))
+		code = usable(bus, pub->topic, send.deadline_us, err);
+	if (code)
+		return code;
+	if (bus->interceptors && has_publish_interceptor(bus))
+		return publish_intercepted(&p, &send, end);
+	return end(&p, &send);
+}
+
+int ferry_publish(struct ferry_publisher *publisher, const void *payload, size_t size,
+		  const struct ferry_publish_options *options, struct ferry_error *err)
+{
+	return publish(publisher, payload, size, options, NULL, NULL, end_waited, err);
+}
+
+int ferry_publish_async(struct ferry_publisher *publisher, const void *payload, size_t size,
+			const struct ferry_publish_options *options, ferry_published_fn *done, void *ctx,
+			struct ferry_error *err)
+{
+	return publish(publisher, payload, size, options, done, ctx, end_async, err);
+}
+
+int publish_record(struct ferry_bus *bus, struct topic *topic, const struct ferry_record *record,
+		   struct ferry_view dedup_id, int64_t deadline_us, struct ferry_error *err)
+{
+	int code = usable(bus, topic, deadline_us, err);
+	if (code)
+		return code;
+	struct send send = {
+		.bus = bus, .topic = topic, .deadline_us = deadline_us, .dedup_id = dedup_id, .err = err};
+	int32_t result;
+	send_records(&send, record, 1, &result);
+	return result;
+}
+
+/* ---- batches ---- */
+
+static int end_nothing(struct ferry_publication *p, void *ctx)
+{
+	(void)p;
+	(void)ctx;
+	return 0;
+}
+
+/* Up to BATCH_MAX items: those that are sound go out together. */
+static void publish_some(struct ferry_publisher *pub, struct send *send, struct ferry_batch_item *items,
+			 size_t count)
+{
+	struct ferry_publication publications[BATCH_MAX];
+	struct ferry_record records[BATCH_MAX];
+	int32_t results[BATCH_MAX];
+	size_t index[BATCH_MAX], sound = 0;
+	bool intercepted = has_publish_interceptor(send->bus);
+	for (size_t i = 0; i < count; i++) {
+		struct ferry_publication *p = &publications[i];
+		int64_t ignored;
+		items[i].result = prepare(pub, p, items[i].payload, items[i].payload_size, items[i].options,
+					  &ignored, send->err);
+		if (!items[i].result && intercepted) {
+			p->send = end_nothing;
+			items[i].result = publish_through(p);
+			if (items[i].result)
+				fail(send->err, items[i].result, "%s: an interceptor refused the message",
+				     pub->topic->name);
+		}
+		if (!items[i].result) {
+			index[sound] = i;
+			records[sound++] = p->record;
+		}
+	}
+	if (sound)
+		send_records(send, records, sound, results);
+	for (size_t i = 0; i < sound; i++)
+		items[index[i]].result = results[i];
+	for (size_t i = 0; i < count; i++)
+		publication_clear(&publications[i]);
+}
+
+int ferry_publish_batch(struct ferry_publisher *publisher, struct ferry_batch_item *items, size_t count,
+			int64_t deadline_ms, struct ferry_error *err)
+{
+	if (!publisher || (!items && count))
+		return fail(err, FERRY_E_INVALID, "ferry_publish_batch: %s is NULL",
+			    publisher ? "items" : "the publisher");
+	struct ferry_bus *bus = publisher->bus;
+	struct ferry_error text = {.code = 0};
+	struct send send = {.bus = bus, .topic = publisher->topic, .err = &text};
+	send.deadline_us =
+		deadline_after(clock_real(), deadline_ms > 0 ? deadline_ms : bus->config.publish_timeout_ms);
+	int code = bus_guard(bus, err);
+	if (!code)
+		code = usable(bus, publisher->topic, send.deadline_us, err);
+	for (size_t i = 0; code && i < count; i++)
+		items[i].result = code;
+	if (code)
+		return code;
+	for (size_t i = 0; i < count; i += BATCH_MAX) {
+		size_t some = count - i < BATCH_MAX ? count - i : BATCH_MAX;
+		send.err = code ? NULL : &text;
+		publish_some(publisher, &send, items + i, some);
+		for (size_t k = i; k < i + some && !code; k++)
+			code = items[k].result;
+	}
+	if (code && err)
+		fail(err, code, "%s", text.code ? text.text : ferry_error_text(code));
+	return code;
+}
+
+/* ---- life ---- */
+
+int ferry_publisher_open(struct ferry_bus *bus, const char *topic,
+			 const struct ferry_publisher_options *options, struct ferry_publisher **ret,
+			 struct ferry_error *err)
+{
+	if (!bus || !topic || !ret)
+		return fail(err, FERRY_E_INVALID, "ferry_publisher_open: %s is NULL",
+			    !bus     ? "the bus"
+			    : !topic ? "the topic"
+				     : "ret");
+	int code = bus_guard(bus, err);
+	struct ferry_publisher_options o;
+	struct topic *entry;
+	if (!code)
+		code = options_copy(&o, sizeof o, options, "ferry_publisher_options", err);
+	if (!code && o.content_type &&
+	    (strlen(o.content_type) > 255 || !text_is_utf8(o.content_type, strlen(o.content_type)) ||
+	     strpbrk(o.content_type, "\r\n")))
+		code = fail(err, FERRY_E_INVALID, "%s: content_type must be one line, 255 bytes at most",
+			    topic);
+	if (!code)
+		code = topic_get(bus, topic, strncmp(topic, "dlq.", 4) == 0, &entry, err);
+	if (code)
+		return code;
+	struct ferry_publisher *pub = alloc_zeroed(bus->allocator, sizeof *pub);
+	if (!pub)
+		return fail_nomem(err, "opening a publisher");
+	pub->bus = bus;
+	pub->topic = entry;
+	if (o.content_type && !(pub->content_type = alloc_string(bus->allocator, o.content_type))) {
+		alloc_free(bus->allocator, pub);
+		return fail_nomem(err, "opening a publisher");
+	}
+	atomic_store(&entry->published_to, true);
+	*ret = pub;
+	return 0;
+}
+
+void ferry_publisher_close(struct ferry_publisher *publisher)
+{
+	if (!publisher || bus_guard(publisher->bus, NULL))
+		return;
+	const struct ferry_allocator *a = publisher->bus->allocator;
+	alloc_free(a, publisher->content_type);
+	alloc_free(a, publisher);
+}

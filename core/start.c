@@ -1,0 +1,259 @@
+/*
+ * start.c - connecting, creating what is missing, beginning to deliver.
+ *
+ * A thread of its own does it, so that a backend that cannot be reached now is tried for as long as it takes
+ * while ferry_bus_start has returned.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "completer.h"
+#include "id.h"
+#include "life.h"
+#include "pool.h"
+#include "publisher.h"
+#include "pump.h"
+#include "thread.h"
+#include "verdict.h"
+
+#define START_DEFAULT_MS 10000
+#define ATTEMPT_MS       10000
+#define PAUSE_MIN_US     50000
+#define PAUSE_MAX_US     5000000
+
+/* ---- one attempt ---- */
+
+static int subscribe_one(struct subscription *s, struct ferry_error *err)
+{
+	struct group *g = s->group;
+	const struct handler *h = s->handlers;
+	struct ferry_subscription_spec spec = {
+		.size = sizeof spec,
+		.core = s,
+		.topic = s->topic,
+		.handler = g->distribution == FERRY_BROADCAST ? h->name : "",
+		.durable = s->durable,
+		.start = s->start,
+		.order = s->order,
+		.max_unsettled = s->max_unsettled,
+		.crash_attempts = 3,
+		.initial_backoff_us = h ? h->initial_backoff_us : 0,
+		.max_backoff_us = h ? h->max_backoff_us : 0,
+	};
+	return g->bus->api->subscribe(g->source, &spec, &s->plugin, err);
+}
+
+int group_begin(struct group *g, int64_t deadline_us, struct ferry_error *err)
+{
+	struct ferry_bus *bus = g->bus;
+	int code = 0;
+	if (!g->source) {
+		struct ferry_source_spec spec = {
+			.size = sizeof spec,
+			.core = g,
+			.group = g->name,
+			.distribution = g->distribution,
+			.takeover_ms = bus->config.takeover_ms,
+			.memory_budget = bus->config.memory_budget,
+		};
+		code = bus->api->source_open(bus->connection, &spec, &g->source, err);
+	}
+	for (struct subscription *s = g->subscriptions; s && !code; s = s->next)
+		if (!s->plugin)
+			code = subscribe_one(s, err);
+	if (!code && !g->started)
+		code = bus->api->source_start(g->source, deadline_us, err);
+	if (code)
+		return code;
+	g->started = true;
+	g->lease_us = bus->api->lease_ms ? bus->api->lease_ms(g->source) * 1000 : 0;
+	return 0;
+}
+
+/* Dead-letter topics, and what publishers have opened: a missing one is an error of the start. */
+static int resolve_topics(struct ferry_bus *bus, int64_t deadline_us, struct ferry_error *err)
+{
+	int code = 0;
+	for (struct group *g = bus->groups; g && !code; g = g->next) {
+		for (struct subscription *s = g->subscriptions; s && !code; s = s->next) {
+			bool wanted = false;
+			for (const struct handler *h = s->handlers; h; h = h->next)
+				wanted = wanted || h->dlq;
+			if (!wanted || s->dlq)
+				continue;
+			struct topic *topic;
+			code = topic_get(bus, s->dlq_topic, true, &topic, err);
+			if (!code)
+				code = topic_resolve(bus, topic, deadline_us, err);
+			if (!code)
+				s->dlq = topic;
+		}
+	}
+	pthread_mutex_lock(&bus->topics_lock);
+	struct topic *first = bus->topics;
+	pthread_mutex_unlock(&bus->topics_lock);
+	for (struct topic *t = first; t && !code; t = t->next)
+		if (atomic_load(&t->published_to))
+			code = topic_resolve(bus, t, deadline_us, err);
+	return code;
+}
+
+static int attempt(struct ferry_bus *bus, struct ferry_error *err)
+{
+	int64_t deadline = clock_now(&bus->clock) + ATTEMPT_MS * 1000;
+	int code = 0;
+	if (!bus->connected)
+		code = bus->api->start(bus->connection, deadline, err);
+	if (!code) {
+		bus->connected = true;
+		code = resolve_topics(bus, deadline, err);
+	}
+	for (struct group *g = bus->groups; g && !code; g = g->next)
+		code = group_begin(g, deadline, err);
+	return code;
+}
+
+/* ---- the starter ---- */
+
+static bool worth_retrying(int code)
+{
+	return code == FERRY_E_UNREACHABLE || code == FERRY_E_TIMEDOUT || code == FERRY_E_AGAIN ||
+	       code == FERRY_E_BROKER;
+}
+
+/* From here on messages flow. */
+static int deliver(struct ferry_bus *bus)
+{
+	for (struct group *g = bus->groups; g; g = g->next) {
+		if (g->lease_us) {
+			g->lease.fire = lease_renew;
+			timer_set(&bus->timers, &g->lease, clock_now(&bus->clock) + g->lease_us);
+		}
+		if (bus->api->thread_model == FERRY_PUMP) {
+			if (pump_start(g))
+				return FERRY_E_NOMEM;
+			continue;
+		}
+		for (struct subscription *s = g->subscriptions; s; s = s->next)
+			pool_submit(s);
+	}
+	return 0;
+}
+
+/* Wait before the next attempt; false when the bus stops. */
+static bool pause_for(struct ferry_bus *bus, int64_t us)
+{
+	int64_t until = clock_real() + us / 2 + (int64_t)(id_random() % (uint64_t)(us / 2));
+	pthread_mutex_lock(&bus->lock);
+	while (!atomic_load(&bus->stopping) && cond_wait_until(&bus->changed, &bus->lock, until))
+		;
+	bool go_on = !atomic_load(&bus->stopping);
+	pthread_mutex_unlock(&bus->lock);
+	return go_on;
+}
+
+static void *starter(void *ctx)
+{
+	struct ferry_bus *bus = ctx;
+	int64_t pause_us = PAUSE_MIN_US;
+	do {
+		struct ferry_error why = {.code = 0};
+		int code = attempt(bus, &why);
+		if (!code && (code = deliver(bus)))
+			fail_nomem(&why, "starting a thread");
+		if (!code) {
+			bus_set_state(bus, FERRY_STATE_READY, NULL);
+			return NULL;
+		}
+		if (!why.code)
+			fail(&why, code, "%s: %s", bus->api->name, ferry_error_text(code));
+		bool late = bus->config.fail_fast && clock_real() + pause_us > bus->start_deadline_us;
+		if (!worth_retrying(code) || late) {
+			bus_set_state(bus, FERRY_STATE_FAILED, &why);
+			return NULL;
+		}
+		bus_log(bus, FERRY_LOG_WARNING, "not connected yet, tried again: %s", why.text);
+		bus_set_state(bus, FERRY_STATE_CONNECTING, &why);
+	} while (pause_for(bus, pause_us = pause_us * 2 < PAUSE_MAX_US ? pause_us * 2 : PAUSE_MAX_US));
+	return NULL;
+}
+
+void starter_join(struct ferry_bus *bus)
+{
+	if (bus->starter_running) {
+		pthread_join(bus->starter, NULL);
+		bus->starter_running = false;
+	}
+}
+
+/* ---- the calls ---- */
+
+static int start_threads(struct ferry_bus *bus)
+{
+	if (timers_start(&bus->timers) || pool_start(bus))
+		return FERRY_E_NOMEM;
+	if (bus->config.threads != FERRY_THREADS_CALLER && completer_start(bus))
+		return FERRY_E_NOMEM;
+	if (thread_start(&bus->starter, "ferry-start", starter, bus))
+		return FERRY_E_NOMEM;
+	bus->starter_running = true;
+	return 0;
+}
+
+/* 0 in READY, the reason in FAILED, FERRY_E_TIMEDOUT otherwise. */
+static int wait_state(struct ferry_bus *bus, int64_t deadline_us, struct ferry_error *err)
+{
+	int state;
+	pthread_mutex_lock(&bus->lock);
+	while ((state = atomic_load(&bus->state)) == FERRY_STATE_CONNECTING ||
+	       state == FERRY_STATE_DISCONNECTED)
+		if (!cond_wait_until(&bus->changed, &bus->lock, deadline_us))
+			break;
+	struct ferry_error why = bus->why;
+	pthread_mutex_unlock(&bus->lock);
+	switch (state) {
+	case FERRY_STATE_READY:
+		return 0;
+	case FERRY_STATE_FAILED:
+		return fail(err, why.code, "%s", why.text);
+	case FERRY_STATE_CONNECTING:
+	case FERRY_STATE_DISCONNECTED:
+		return fail(err, FERRY_E_TIMEDOUT, "%s", why.code ? why.text : "not connected yet");
+	default:
+		return fail(err, FERRY_E_STATE, "the bus is %s",
+			    state == FERRY_STATE_OPEN ? "not started" : "stopped");
+	}
+}
+
+int ferry_bus_start(struct ferry_bus *bus, int64_t timeout_ms, struct ferry_error *err)
+{
+	int code = bus_guard(bus, err);
+	if (code)
+		return code;
+	if (timeout_ms < 0)
+		return fail(err, FERRY_E_INVALID, "ferry_bus_start: timeout_ms is negative");
+	int64_t deadline = deadline_after(clock_real(), timeout_ms ? timeout_ms : START_DEFAULT_MS);
+	pthread_mutex_lock(&bus->lock);
+	if (atomic_load(&bus->state) != FERRY_STATE_OPEN)
+		code = fail(err, FERRY_E_STATE, "ferry_bus_start: the bus was started before");
+	else
+		atomic_store(&bus->state, FERRY_STATE_CONNECTING);
+	pthread_mutex_unlock(&bus->lock);
+	if (code)
+		return code;
+	bus->start_deadline_us = deadline;
+	if (start_threads(bus)) {
+		struct ferry_error why;
+		code = fail_nomem(&why, "starting threads");
+		bus_set_state(bus, FERRY_STATE_FAILED, &why);
+		return fail(err, code, "%s", why.text);
+	}
+	code = wait_state(bus, bus->config.fail_fast ? INT64_MAX : deadline, err);
+	return code == FERRY_E_TIMEDOUT ? 0 : code;
+}
+
+int ferry_bus_wait_ready(struct ferry_bus *bus, int64_t timeout_ms, struct ferry_error *err)
+{
+	int code = bus_guard(bus, err);
+	return code ? code : wait_state(bus, deadline_after(clock_real(), timeout_ms), err);
+}

@@ -148,9 +148,10 @@ static int parse_hierarchy(struct url *url, char *text, struct ferry_error *err)
 			    "password '/' as %%2F, '?' as %%3F, '@' as %%40");
 	/* The path keeps its '/', so the authority moves to the front to make room for its NUL. */
 	url->path = text + authority;
-	memmove(text - 1, text, authority);
-	text[authority - 1] = '\0';
-	if (parse_authority(url, text - 1, err))
+	char *front = text - 1;
+	memmove(front, text, authority);
+	front[authority] = '\0';
+	if (parse_authority(url, front, err))
 		return FERRY_E_CONFIG;
 	return decode_part(text + authority, "path", err);
 }

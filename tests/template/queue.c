@@ -1,0 +1,113 @@
+/*
+ * queue.c - publishes, from the core's call to the report of their results.
+ *
+ * The transport has no PUB_COPIES: a message stays the core's, unchanged, until its result is reported, so
+ * the queue holds pointers and the I/O thread gives SQLite the application's own bytes.
+ */
+#include <string.h>
+
+#include "plugin.h"
+
+size_t sqlite_publish(struct ferry_connection *c, struct ferry_outgoing *const *outs, size_t count)
+{
+	struct queue *queue = &c->queue;
+	pthread_mutex_lock(&c->lock);
+	size_t room = queue->capacity - queue->count;
+	size_t taken = count < room ? count : room;
+	for (size_t i = 0; i < taken; i++)
+		*queue_at(queue, queue->count++) =
+			(struct queued){.out = outs[i], .ticket = queue->tickets++};
+	if (taken < count)
+		queue->refused = true;
+	io_wake(c);
+	pthread_mutex_unlock(&c->lock);
+	return taken;
+}
+
+static bool has_older(struct queue *queue, uint64_t ticket)
+{
+	for (size_t i = 0; i < queue->count; i++)
+		if (queue_at(queue, i)->ticket < ticket)
+			return true;
+	return false;
+}
+
+int sqlite_flush(struct ferry_connection *c, int64_t deadline_us)
+{
+	int64_t until = pacing_deadline(c, deadline_us);
+	bool older, in_time = true;
+	pthread_mutex_lock(&c->lock);
+	uint64_t ticket = c->queue.tickets;
+	while ((older = has_older(&c->queue, ticket)) && in_time)
+		in_time = pacing_wait(&c->changed, &c->lock, until);
+	pthread_mutex_unlock(&c->lock);
+	return older ? FERRY_E_TIMEDOUT : 0;
+}
+
+/* ---- results: I/O thread ---- */
+
+void queue_report(struct ferry_connection *c, size_t count)
+{
+	struct queue *queue = &c->queue;
+	if (!count)
+		return;
+	pthread_mutex_lock(&c->lock);
+	for (size_t i = 0; i < count; i++)
+		queue->report[i] = queue_at(queue, i)->out;
+	pthread_mutex_unlock(&c->lock);
+
+	/* From here on the messages are the core's; their places are given up last, so that flush waits. */
+	c->host->published(c->core, queue->report, count);
+
+	pthread_mutex_lock(&c->lock);
+	queue->head = (queue->head + count) % queue->capacity;
+	queue->count -= count;
+	bool owed = queue->refused;
+	queue->refused = false;
+	pthread_cond_broadcast(&c->changed);
+	pthread_mutex_unlock(&c->lock);
+	if (owed)
+		c->host->writable(c->core);
+}
+
+static void end(struct queued *queued, const struct outcome *outcome)
+{
+	struct ferry_outgoing *out = queued->out;
+	out->result = queued->unclear ? FERRY_E_UNKNOWN : outcome->result;
+	out->native_code = outcome->native_code;
+	out->reason = outcome->reason;
+}
+
+void queue_fail(struct ferry_connection *c, size_t count, const struct outcome *outcome)
+{
+	pthread_mutex_lock(&c->lock);
+	for (size_t i = 0; i < count; i++)
+		end(queue_at(&c->queue, i), outcome);
+	pthread_mutex_unlock(&c->lock);
+	queue_report(c, count);
+}
+
+/* Bring what is due to the front, in order, and the rest behind it, in order: returns how many are due. */
+static size_t sort_due(struct queue *queue, int64_t now_us)
+{
+	size_t due = 0;
+	for (size_t i = 0; i < queue->count; i++) {
+		struct queued queued = *queue_at(queue, i);
+		if (queued.out->deadline_us > now_us)
+			continue;
+		for (size_t j = i; j > due; j--)
+			*queue_at(queue, j) = *queue_at(queue, j - 1);
+		*queue_at(queue, due++) = queued;
+	}
+	return due;
+}
+
+void queue_expire(struct ferry_connection *c, const char *why)
+{
+	int64_t now_us = c->host->now_us(c->core);
+	const struct outcome late = {.result = FERRY_E_TIMEDOUT, .reason = why};
+	pthread_mutex_lock(&c->lock);
+	size_t due = sort_due(&c->queue, now_us);
+	pthread_mutex_unlock(&c->lock);
+	queue_fail(c, due, &late);
+}

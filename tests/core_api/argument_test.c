@@ -54,7 +54,7 @@ static void groups_outside_the_charset_are_named(void)
 		FERRY_E_INVALID, &err, "group");
 	OK(subscribe(bus, "t", FERRY_OPTIONS(ferry_handler_options, .group = long_name(40)), &err), &err);
 	REFUSED(subscribe(bus, "t", FERRY_OPTIONS(ferry_handler_options, .dlq_topic = "d l q"), &err),
-		FERRY_E_INVALID, &err, "dlq_topic");
+		FERRY_E_INVALID, &err, "d l q");
 	ferry_bus_close(bus);
 }
 
@@ -93,7 +93,7 @@ static void a_handler_option_out_of_range_is_named(void)
 		WRONG("max_backoff", .max_backoff_ms = -1),
 		WRONG("jitter", .jitter_percent = 101),
 		WRONG("timeout", .timeout_ms = -2),
-		WRONG("max_unsettled", .max_unsettled = -1),
+		WRONG("max_unsettled", .max_unsettled = -2),
 		WRONG("max_deliveries", .max_deliveries = -1),
 		WRONG("distribution", .distribution = 3),
 		WRONG("ack", .ack = 3),
@@ -107,7 +107,9 @@ static void a_handler_option_out_of_range_is_named(void)
 	struct ferry_bus *bus = open_memory("memory:", NULL);
 	struct ferry_error err = {0};
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
-		REFUSED(subscribe(bus, "t", &wrong[i].options, &err), FERRY_E_INVALID, &err, wrong[i].field);
+		CHECK(subscribe(bus, "t", &wrong[i].options, &err) == FERRY_E_INVALID &&
+			      strstr(err.text, wrong[i].field),
+		      "%s out of range: %s", wrong[i].field, err.text);
 	ferry_bus_close(bus);
 }
 

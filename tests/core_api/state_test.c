@@ -14,7 +14,7 @@ static void before_start(void)
 	REFUSED(ferry_publish_async(p, "x", 1, NULL, NULL, NULL, &err), FERRY_E_STATE, &err, "start");
 	REFUSED(ferry_publish_batch(p, &item, 1, 0, &err), FERRY_E_STATE, &err, "start");
 	CHECK(item.result == FERRY_E_STATE, "the item's result is %d", item.result);
-	REFUSED(ferry_dlq_replay(bus, "dlq.default.t", NULL, NULL, &err), FERRY_E_STATE, &err, "start");
+	REFUSED(ferry_dlq_replay(bus, "dlq.default.t", NULL, NULL, &err), FERRY_E_STATE, &err, "ready");
 	ferry_publisher_close(p);
 	ferry_bus_close(bus);
 }
@@ -58,7 +58,7 @@ static void after_stop(void)
 	REFUSED(ferry_publish(p, "x", 1, NULL, &err), FERRY_E_STATE, &err, "stop");
 	REFUSED(ferry_publish_async(p, "x", 1, NULL, NULL, NULL, &err), FERRY_E_STATE, &err, "stop");
 	REFUSED(ferry_publish_batch(p, &item, 1, 0, &err), FERRY_E_STATE, &err, "stop");
-	REFUSED(ferry_bus_start(bus, 0, &err), FERRY_E_STATE, &err, "stop");
+	REFUSED(ferry_bus_start(bus, 0, &err), FERRY_E_STATE, &err, "start");
 	REFUSED(ferry_subscribe(bus, "u", count_call, &calls, NULL, &err), FERRY_E_STATE, &err, "");
 	OK(ferry_bus_stop(bus, 5000, NULL, &err), &err);
 	CHECK(atomic_load(&calls) == 0, "%d calls without a message", atomic_load(&calls));

@@ -59,50 +59,58 @@ static void drop_file(struct file *file)
 	alloc_free(&alloc_default, file);
 }
 
-/* Under files_lock. */
-static int load_new(const struct ferry_host *host, const char *path, struct file **ret,
-		    struct ferry_error *err)
+/* Under files_lock.  NULL and *ret_code when the entry has not run, so that it may be tried again. */
+static struct file *load_new(const struct ferry_host *host, const char *path, int *ret_code,
+			     struct ferry_error *err)
 {
 	struct ferry_error why;
 	bool entered;
 	struct file *file = make_file(path);
-	if (!file)
-		return fail_nomem(err, "loading a transport");
+	if (!file) {
+		*ret_code = fail_nomem(err, "loading a transport");
+		return NULL;
+	}
 	int result = plugin_open(path, host, &file->loaded.api, &entered, &why);
 	if (!entered) {
+		*ret_code = fail(err, result, "%s", why.text);
 		drop_file(file);
-		return fail(err, result, "%s", why.text);
+		return NULL;
 	}
 	if (result)
 		file->refusal = why;
 	file->next = files;
 	files = file;
-	*ret = file;
-	return 0;
+	return file;
 }
 
-static int load_file(const struct ferry_host *host, const char *path, const struct loaded **ret,
-		     struct ferry_error *err)
+/* The loaded file, or NULL and *ret_code. */
+static const struct loaded *load_file(const struct ferry_host *host, const char *path, int *ret_code,
+				      struct ferry_error *err)
 {
 	char real[PATH_MAX];
-	int result = 0;
-	if (!realpath(path, real))
-		return fail(err, errno == ENOENT ? FERRY_E_NOT_FOUND : FERRY_E_PLUGIN,
-			    "%s: it cannot be opened: %s", path, strerror(errno));
+	if (!realpath(path, real)) {
+		*ret_code = fail(err, errno == ENOENT ? FERRY_E_NOT_FOUND : FERRY_E_PLUGIN,
+				 "%s: it cannot be opened: %s", path, strerror(errno));
+		return NULL;
+	}
 	/* `path` may be a link, which others must not be able to bend either. */
-	if (plugin_trust(path, err) || plugin_trust(real, err))
-		return FERRY_E_PLUGIN;
+	*ret_code = plugin_trust(path, err);
+	if (*ret_code == 0)
+		*ret_code = plugin_trust(real, err);
+	if (*ret_code)
+		return NULL;
 	pthread_mutex_lock(&files_lock);
 	struct file *file = find_file(real);
 	if (!file)
-		result = load_new(host, real, &file, err);
+		file = load_new(host, real, ret_code, err);
 	pthread_mutex_unlock(&files_lock);
-	if (result)
-		return result;
-	if (file->refusal.code)
-		return fail(err, file->refusal.code, "%s", file->refusal.text);
-	*ret = &file->loaded;
-	return 0;
+	if (!file)
+		return NULL;
+	if (file->refusal.code) {
+		*ret_code = fail(err, file->refusal.code, "%s", file->refusal.text);
+		return NULL;
+	}
+	return &file->loaded;
 }
 
 /* ---- searching ---- */
@@ -276,32 +284,30 @@ static int not_found(const char *name, const struct places *places, struct ferry
 		    places->text);
 }
 
-/* Look for `name` in `first` (NULL: nowhere) and then in the folders of the search. */
-static int load_name(const struct ferry_host *host, const char *name, const char *first,
-		     const struct loaded **ret, struct ferry_error *err)
+/* Look for `name` in `first` (NULL: nowhere) and then in the folders of the search.  NULL and *ret_code. */
+static const struct loaded *load_name(const struct ferry_host *host, const char *name, const char *first,
+				      int *ret_code, struct ferry_error *err)
 {
 	struct search search;
 	struct places places = {.size = 0};
 	char path[PATH_MAX];
-	const struct loaded *found;
-	int more;
 	search_begin(&search, first);
-	while ((more = search_next(&search, err)) == 1) {
+	while ((*ret_code = search_next(&search, err)) == 1) {
 		if (!find_in(search.folder, name, path)) {
 			places_add(&places, search.folder);
 			continue;
 		}
-		int result = load_file(host, path, &found, err);
-		if (result)
-			return result;
-		if (strcmp(found->api.name, name) != 0)
-			return fail(err, FERRY_E_PLUGIN,
-				    "%s: it calls itself '%s': expected '%s', as its file is named", path,
-				    found->api.name, name);
-		*ret = found;
-		return 0;
+		const struct loaded *found = load_file(host, path, ret_code, err);
+		if (!found || strcmp(found->api.name, name) == 0)
+			return found;
+		*ret_code = fail(err, FERRY_E_PLUGIN,
+				 "%s: it calls itself '%s': expected '%s', as its file is named", path,
+				 found->api.name, name);
+		return NULL;
 	}
-	return more < 0 ? more : not_found(name, &places, err);
+	if (*ret_code == 0)
+		*ret_code = not_found(name, &places, err);
+	return NULL;
 }
 
 static int refuse_name(const char *name, struct ferry_error *err)
@@ -313,11 +319,18 @@ static int refuse_name(const char *name, struct ferry_error *err)
 int loader_find(const struct ferry_host *host, const char *name_or_path, const struct loaded **ret,
 		struct ferry_error *err)
 {
+	const struct loaded *found;
+	int code;
 	if (name_or_path[0] == '/')
-		return load_file(host, name_or_path, ret, err);
-	if (!name_is_transport(name_or_path))
+		found = load_file(host, name_or_path, &code, err);
+	else if (name_is_transport(name_or_path))
+		found = load_name(host, name_or_path, NULL, &code, err);
+	else
 		return refuse_name(name_or_path, err);
-	return load_name(host, name_or_path, NULL, ret, err);
+	if (!found)
+		return code;
+	*ret = found;
+	return 0;
 }
 
 /* Schemes that another transport serves, with TLS. */
@@ -348,7 +361,7 @@ int loader_load(const struct ferry_host *host, const char *scheme, const char *p
 {
 	struct stat st;
 	const struct loaded *found;
-	int result;
+	int code;
 	if (!name_is_transport(scheme))
 		return refuse_name(scheme, err);
 	if (path && path[0] != '/')
@@ -360,11 +373,11 @@ int loader_load(const struct ferry_host *host, const char *scheme, const char *p
 		return fail(err, errno == ENOENT ? FERRY_E_NOT_FOUND : FERRY_E_PLUGIN,
 			    "the transport path %s cannot be opened: %s", path, strerror(errno));
 	if (path && !S_ISDIR(st.st_mode))
-		result = load_file(host, path, &found, err);
+		found = load_file(host, path, &code, err);
 	else
-		result = load_name(host, transport_for(scheme), path, &found, err);
-	if (result)
-		return result;
+		found = load_name(host, transport_for(scheme), path, &code, err);
+	if (!found)
+		return code;
 	if (!has_word(found->api.schemes, scheme))
 		return fail(err, FERRY_E_CONFIG,
 			    "the transport '%s' (%s) does not serve URLs that begin with '%s:': expected %s",

@@ -164,13 +164,13 @@ static int take_table(const char *path, const struct ferry_transport *table, str
 {
 	const size_t head = offsetof(struct ferry_transport, create);
 	size_t size;
+	memset(ret, 0, sizeof(*ret));
 	memcpy(&size, table, sizeof(size));
 	if (size < head)
 		return fail(err, FERRY_E_PLUGIN,
 			    "%s: its struct ferry_transport says that its size is %zu: expected at least "
 			    "%zu, sizeof(struct ferry_transport) as a rule",
 			    path, size, head);
-	memset(ret, 0, sizeof(*ret));
 	memcpy(ret, table, size < sizeof(*ret) ? size : sizeof(*ret));
 	if (ret->abi_major != FERRY_ABI_MAJOR)
 		return fail(err, FERRY_E_PLUGIN,

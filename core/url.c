@@ -185,13 +185,20 @@ int url_parse(struct url *ret, char *text, struct ferry_error *err)
 void url_mask(const char *text, char *masked)
 {
 	size_t end = strcspn(text, "?");
-	const char *user = strstr(text, "://");
-	const char *at = user ? memchr(user + 3, '@', strcspn(user + 3, "/?")) : NULL;
+	const char *user = memchr(text, ':', end);
+	const char *colon = NULL, *at = NULL;
+	if (user && strncmp(user, "://", 3) == 0) {
+		user += 3;
+		at = memchr(user, '@', strcspn(user, "/?"));
+		colon = at ? memchr(user, ':', (size_t)(at - user)) : NULL;
+	} else if (user) {
+		/* A path; or "//" was forgotten, and what stands before '@' is a password all the same. */
+		user++;
+		at = memrchr(user, '@', end - (size_t)(user - text));
+	}
 	size_t size = 0;
 	if (at) {
-		user += 3;
-		const char *colon = memchr(user, ':', (size_t)(at - user));
-		size = colon ? (size_t)(colon + 1 - text) : (size_t)(user - text);
+		size = (size_t)((colon ? colon + 1 : user) - text);
 		memcpy(masked, text, size);
 		memcpy(masked + size, "***", 3);
 		size += 3;

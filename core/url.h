@@ -33,7 +33,8 @@ int url_parse(struct url *ret, char *text, struct ferry_error *err);
 /* The size of url_mask's text, its NUL included, is at most strlen(text) + URL_MASK_EXTRA. */
 #define URL_MASK_EXTRA 8
 /* Write `text`, which url_parse accepts, in a form for logs: without the query, "***" for the password, and
- * for a user without a password, which some brokers take as a token. */
+ * for a user without a password, which some brokers take as a token, and for what stands before an "@" in a
+ * path. */
 void url_mask(const char *text, char *masked);
 
 /* The next key and its decoded value: 1, 0 at the end, or FERRY_E_CONFIG.  Moves url->query forward. */

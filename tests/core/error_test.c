@@ -9,11 +9,11 @@
 #include "options.h"
 
 static const struct {
-	int code;
 	const char *name;
+	int code;
 	int retriable;
-} codes[] = {{0, "FERRY_OK", 0},
-#define ROW(name, value, retriable, text) {(value), "FERRY_E_" #name, (retriable)},
+} codes[] = {{"FERRY_OK", 0, 0},
+#define ROW(name, value, retriable, text) {"FERRY_E_" #name, (value), (retriable)},
 	     FERRY_ERRORS(ROW)
 #undef ROW
 };

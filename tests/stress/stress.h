@@ -41,7 +41,7 @@ struct round;
 struct receiver {
 	struct round *round;
 	unsigned number;
-	char name[16];
+	char name[24];
 	atomic_uchar seen[PUBLISHERS_MAX][MESSAGES_MAX]; /* times that the message was handled */
 	_Atomic uint32_t newest[PUBLISHERS_MAX];         /* order=key: the last sequence that was handled */
 	atomic_ulong done;                               /* handled or rejected */

@@ -6,55 +6,47 @@
 
 /* ---- records ---- */
 
-/* The payload is first, so that it is aligned like the record. */
-static const size_t view_offset[RECORD_VIEWS] = {
-	offsetof(struct ferry_record, payload),      offsetof(struct ferry_record, key),
-	offsetof(struct ferry_record, id),           offsetof(struct ferry_record, source),
-	offsetof(struct ferry_record, content_type), offsetof(struct ferry_record, trace_id),
-	offsetof(struct ferry_record, traceparent),  offsetof(struct ferry_record, tracestate),
-};
+/* The views behind the topic follow each other; the payload is first, so that it is aligned like the record.
+ */
+#define VIEWS_OFFSET offsetof(struct ferry_record, payload)
+_Static_assert(offsetof(struct ferry_record, tracestate) ==
+		       VIEWS_OFFSET + (RECORD_VIEWS - 1) * sizeof(struct ferry_view),
+	       "a struct ferry_record holds its views as an array");
 
-static const struct ferry_view *view_of(const struct ferry_record *message, int i)
+static const struct ferry_view *views_of(const struct ferry_record *message)
 {
-	return (const struct ferry_view *)(const void *)((const char *)message + view_offset[i]);
+	return (const struct ferry_view *)(const void *)((const char *)message + VIEWS_OFFSET);
 }
 
 size_t record_size(const struct ferry_record *message)
 {
-	size_t size = sizeof(struct record) + message->attribute_count * sizeof(struct ferry_attribute);
+	const struct ferry_view *views = views_of(message);
+	size_t size = sizeof(struct record) + message->attribute_count * sizeof(struct ferry_attribute) + 15;
+	size_t largest = message->attribute_count << 16;
 	for (int i = 0; i < RECORD_VIEWS; i++) {
-		const struct ferry_view *view = view_of(message, i);
-		if (view->size >= RECORD_NONE)
-			return 0;
-		if (view->data)
-			size += view->size + 1;
+		largest |= views[i].size;
+		size += views[i].data ? views[i].size + 1 : 0;
 	}
 	for (size_t i = 0; i < message->attribute_count; i++)
 		size += strlen(message->attributes[i].name) + strlen(message->attributes[i].value) + 2;
-	size = (size + 15) & ~(size_t)15;
-	return size <= UINT32_MAX ? size : 0;
+	return (size | largest) <= UINT32_MAX ? size & ~(size_t)15 : 0;
 }
 
 void record_write(struct record *record, const struct ferry_record *message, size_t size)
 {
+	const struct ferry_view *views = views_of(message);
 	struct ferry_attribute *attributes = (struct ferry_attribute *)(record + 1);
 	char *at = (char *)(attributes + message->attribute_count);
+	unsigned present = 0;
 
-	record->id_bits[0] = message->id_bits[0];
-	record->id_bits[1] = message->id_bits[1];
-	record->wall_us = message->wall_us;
-	record->size = (uint32_t)size;
-	record->attribute_count = (uint32_t)message->attribute_count;
 	for (int i = 0; i < RECORD_VIEWS; i++) {
-		const struct ferry_view *view = view_of(message, i);
-		if (!view->data) {
-			record->views[i] = RECORD_NONE;
+		if (!views[i].data)
 			continue;
-		}
-		record->views[i] = (uint32_t)view->size;
-		memcpy(at, view->data, view->size);
-		at[view->size] = '\0';
-		at += view->size + 1;
+		present |= 1u << i;
+		record->views[i] = (uint32_t)views[i].size;
+		memcpy(at, views[i].data, views[i].size);
+		at[views[i].size] = '\0';
+		at += views[i].size + 1;
 	}
 	for (size_t i = 0; i < message->attribute_count; i++) {
 		attributes[i].name = at;
@@ -62,21 +54,26 @@ void record_write(struct record *record, const struct ferry_record *message, siz
 		attributes[i].value = at;
 		at = stpcpy(at, message->attributes[i].value) + 1;
 	}
+	record->id_bits[0] = message->id_bits[0];
+	record->id_bits[1] = message->id_bits[1];
+	record->wall_us = message->wall_us;
+	record->size = (uint32_t)size;
+	record->attribute_count = (uint16_t)message->attribute_count;
+	record->present = (uint16_t)present;
 }
 
 void record_read(struct record *record, struct ferry_view topic, struct ferry_record *message)
 {
+	struct ferry_view *views = (struct ferry_view *)(void *)((char *)message + VIEWS_OFFSET);
 	const struct ferry_attribute *attributes = (const struct ferry_attribute *)(record + 1);
 	const char *at = (const char *)(attributes + record->attribute_count);
 
 	message->topic = topic;
-	for (int i = 0; i < RECORD_VIEWS; i++) {
-		struct ferry_view *view = (struct ferry_view *)(void *)((char *)message + view_offset[i]);
-		if (record->views[i] == RECORD_NONE) {
-			*view = (struct ferry_view){NULL, 0};
+	memset(views, 0, RECORD_VIEWS * sizeof *views);
+	for (unsigned i = 0, present = record->present; present; i++, present >>= 1) {
+		if (!(present & 1))
 			continue;
-		}
-		*view = (struct ferry_view){at, record->views[i]};
+		views[i] = (struct ferry_view){at, record->views[i]};
 		at += record->views[i] + (size_t)1;
 	}
 	message->id_bits[0] = record->id_bits[0];

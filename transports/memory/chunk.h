@@ -29,8 +29,7 @@ struct chunk {
 	_Alignas(16) unsigned char data[];
 };
 
-#define RECORD_VIEWS 8          /* the views of a struct ferry_record without the topic */
-#define RECORD_NONE  UINT32_MAX /* size of a view without data */
+#define RECORD_VIEWS 8 /* the views of a struct ferry_record behind the topic */
 
 struct record {
 	uint64_t sequence; /* place in its topic, from 0 */
@@ -38,11 +37,12 @@ struct record {
 	uint64_t id_bits[2];
 	int64_t wall_us;
 	uint32_t size; /* from this record to the next */
-	uint32_t attribute_count;
-	uint32_t views[RECORD_VIEWS];
+	uint16_t attribute_count;
+	uint16_t present;             /* bit i: view i has data */
+	uint32_t views[RECORD_VIEWS]; /* their sizes */
 };
 
-/* What it takes to store the message, or 0 if that is more than 4 GiB. */
+/* What it takes to store the message, or 0: more than 4 GiB or 65 535 attributes. */
 size_t record_size(const struct ferry_record *message);
 /* `size` is record_size(message); sequence and bytes are the caller's to set. */
 void record_write(struct record *record, const struct ferry_record *message, size_t size);

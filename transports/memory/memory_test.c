@@ -9,6 +9,7 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,6 +47,7 @@ struct reader {
 	pthread_cond_t wake;
 	int ready;
 	int64_t due_us; /* INT64_MAX: no wake_at is pending */
+	int closed;
 };
 
 static struct bus {
@@ -57,6 +59,7 @@ static struct bus {
 	_Atomic long fail_after;  /* so many allocations succeed; negative: all */
 	_Atomic int64_t now_us;
 	int real_clock;
+	int slow_ready; /* be preempted before `ready` does anything */
 	_Atomic uint64_t evicted;
 	pthread_mutex_t lock;
 	pthread_cond_t room;
@@ -144,7 +147,10 @@ static void host_ready(void *core, void *subscription_core)
 {
 	struct reader *reader = subscription_core;
 	(void)core;
+	if (bus.slow_ready)
+		sched_yield();
 	pthread_mutex_lock(&reader->lock);
+	CHECK(!reader->closed);
 	reader->ready++;
 	pthread_cond_broadcast(&reader->wake);
 	pthread_mutex_unlock(&reader->lock);
@@ -822,6 +828,24 @@ static void retains_the_newest(void)
 	disconnect();
 }
 
+/* A reader that starts far behind holds publishers back like any other. */
+static void counts_a_backlog_as_queued(void)
+{
+	struct reader reader;
+	struct batch batch;
+	CONNECT(.retain = 10, .queue = 4);
+	CHECK_EQ(publish_numbers("t", 0, 10), 10);
+	subscribe(&reader, "g", "t", EARLIEST, 0);
+	CHECK_EQ(publish("t", "10"), 0);
+	CHECK_EQ(fetch(&reader, &batch, 8), 8);
+	CHECK_EQ(bus.writable, 1);
+	ack_all(&reader, &batch);
+	CHECK_EQ(publish("t", "10"), 1);
+	expect_numbers(&reader, 8, 11);
+	close_source(reader.source);
+	disconnect();
+}
+
 static void keeps_views_until_release(void)
 {
 	struct reader reader;
@@ -843,6 +867,7 @@ static void keeps_views_until_release(void)
 	for (int i = 4; i < 5000; i += 50) { /* other messages come and go */
 		publish_numbers("t", i, i + 50);
 		expect_numbers(&reader, i, i + 50);
+		CHECK_EQ(bus.api->arm(reader.sub), 0); /* so that chunks are reused from the smallest on */
 	}
 	struct ferry_delivery *list[4];
 	for (int i = 0; i < 4; i++) {
@@ -1184,7 +1209,8 @@ static void *stress_worker(void *arg)
 	return NULL;
 }
 
-static void stress_run(struct stress *s, int queue, int max_unsettled, int64_t budget)
+static void stress_run(struct stress *s, void *(*publisher_main)(void *), int queue, int max_unsettled,
+		       int64_t budget)
 {
 	pthread_t publisher, workers[4];
 	struct stress_thread threads[4];
@@ -1203,7 +1229,7 @@ static void stress_run(struct stress *s, int queue, int max_unsettled, int64_t b
 		threads[i] = (struct stress_thread){s, i % s->readers};
 		CHECK_EQ(pthread_create(&workers[i], NULL, stress_worker, &threads[i]), 0);
 	}
-	CHECK_EQ(pthread_create(&publisher, NULL, stress_publisher, s), 0);
+	CHECK_EQ(pthread_create(&publisher, NULL, publisher_main, s), 0);
 	pthread_join(publisher, NULL);
 	for (int i = 0; i < count; i++)
 		pthread_join(workers[i], NULL);
@@ -1221,16 +1247,73 @@ static void loses_no_wake_up(void)
 	for (int queue = 2; queue <= 8; queue += 2) {
 		for (int max_unsettled = 1; max_unsettled <= 8; max_unsettled += 7) {
 			struct stress one = {.messages = 10000, .readers = 1, .workers = 1};
-			stress_run(&one, queue, max_unsettled, 0);
+			stress_run(&one, stress_publisher, queue, max_unsettled, 0);
 			struct stress shared = {.messages = 10000, .readers = 1, .workers = 2};
-			stress_run(&shared, queue, max_unsettled, 0);
+			stress_run(&shared, stress_publisher, queue, max_unsettled, 0);
 			struct stress broadcast = {.messages = 10000, .readers = 2, .workers = 1};
-			stress_run(&broadcast, queue, max_unsettled, 0);
+			stress_run(&broadcast, stress_publisher, queue, max_unsettled, 0);
 		}
 	}
 	/* The budget is the tightest bound. */
 	struct stress tight = {.messages = 20000, .readers = 2, .workers = 1};
-	stress_run(&tight, 4096, 0, 8000);
+	stress_run(&tight, stress_publisher, 4096, 0, 8000);
+}
+
+/* The publisher has the next message ready just when the worker is about to fall asleep. */
+static void *step_publisher(void *arg)
+{
+	struct stress *s = arg;
+	struct ferry_destination *destination = topic("t");
+	for (int32_t i = 0; i < s->messages; i++) {
+		struct ferry_outgoing out = {.size = sizeof out, .destination = destination};
+		struct ferry_outgoing *list = &out;
+		out.record = (struct ferry_record){.size = sizeof out.record, .payload = view(&i, sizeof i)};
+		for (volatile int spin = i % 256; spin > 0; spin--)
+			;
+		CHECK_EQ(bus.api->publish(bus.connection, &list, 1), 1);
+		while (atomic_load(&s->left[0]) > s->messages - 1 - i) {
+			CHECK(read_clock() < s->deadline_us);
+			sched_yield();
+		}
+	}
+	return NULL;
+}
+
+static void wakes_for_each_message(void)
+{
+	struct stress s = {.messages = 100000, .readers = 1, .workers = 1, .seed = 1000};
+	stress_run(&s, step_publisher, 8, 0, 0);
+}
+
+static void *endless_publisher(void *arg)
+{
+	while (!atomic_load((_Atomic int *)arg))
+		CHECK(publish("t", "0") >= 0);
+	return NULL;
+}
+
+static void calls_nobody_after_stop(void)
+{
+	static struct reader readers[2000];
+	_Atomic int stop = 0;
+	pthread_t publisher;
+	CONNECT(.queue = 4);
+	bus.slow_ready = 1;
+	CHECK_EQ(pthread_create(&publisher, NULL, endless_publisher, &stop), 0);
+	for (int i = 0; i < 2000; i++) {
+		subscribe(&readers[i], "g", "t", NEW, 0);
+		bus.api->arm(readers[i].sub);
+		for (volatile int spin = i % 512; spin > 0; spin--)
+			;
+		close_source(readers[i].source);
+		pthread_mutex_lock(&readers[i].lock);
+		readers[i].closed = 1;
+		pthread_mutex_unlock(&readers[i].lock);
+	}
+	atomic_store(&stop, 1);
+	pthread_join(publisher, NULL);
+	bus.slow_ready = 0;
+	disconnect();
 }
 
 /* ---- main ---- */
@@ -1258,6 +1341,7 @@ static const struct {
 	TEST(wakes_an_armed_reader_once),
 	TEST(wakes_a_thousand_readers),
 	TEST(retains_the_newest),
+	TEST(counts_a_backlog_as_queued),
 	TEST(keeps_views_until_release),
 	TEST(moves_dead_letters),
 	TEST(resumes_a_group),
@@ -1265,6 +1349,8 @@ static const struct {
 	TEST(is_cheap_for_quiet_topics),
 	TEST(survives_every_allocation_failure),
 	TEST(loses_no_wake_up),
+	TEST(wakes_for_each_message),
+	TEST(calls_nobody_after_stop),
 };
 
 static void load(const char *path)

@@ -158,6 +158,7 @@ static const struct {
 	{"quue", "queue"},
 	{"queuee", "queue"},
 	{"uqeue", "queue"},
+	{"uqeeu", "queue"},
 	{"que", "queue"},
 	{"qu", NULL},
 	{"max_mesage", "max_message"},

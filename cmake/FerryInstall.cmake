@@ -14,7 +14,8 @@ if(TARGET ferry-program)
   install(TARGETS ferry-program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
 
-# Every plugin under transports/; those of the tests are not installed.
+# Every plugin under transports/; those of the tests are not installed.  Ours are asked at link time to
+# define all that they call, which a sanitizer's runtime, being in the program, would spoil.
 get_property(ferry_folders DIRECTORY PROPERTY SUBDIRECTORIES)
 foreach(folder IN LISTS ferry_folders)
   if(NOT folder MATCHES "/transports/[^/]+$")
@@ -22,6 +23,11 @@ foreach(folder IN LISTS ferry_folders)
   endif()
   get_property(targets DIRECTORY ${folder} PROPERTY BUILDSYSTEM_TARGETS)
   list(FILTER targets INCLUDE REGEX "^ferry-transport-")
+  foreach(target IN LISTS targets)
+    if(NOT CMAKE_C_FLAGS MATCHES "-fsanitize")
+      target_link_options(${target} PRIVATE LINKER:-z,defs)
+    endif()
+  endforeach()
   install(TARGETS ${targets} LIBRARY DESTINATION ${ferry_transport_dir})
   get_filename_component(name ${folder} NAME)
   install(FILES ${folder}/README.md DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME transport-${name}.md)

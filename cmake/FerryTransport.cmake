@@ -14,8 +14,4 @@ function(ferry_add_transport name)
   target_link_options(${target} PRIVATE LINKER:-z,nodelete
     "LINKER:--version-script=${FERRY_TRANSPORT_SYMBOLS}")
   set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS "${FERRY_TRANSPORT_SYMBOLS}")
-  # A sanitizer's runtime is in the program, so only a plain plugin can be asked to define all it calls.
-  if(NOT CMAKE_C_FLAGS MATCHES "-fsanitize")
-    target_link_options(${target} PRIVATE LINKER:-z,defs)
-  endif()
 endfunction()

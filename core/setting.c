@@ -132,7 +132,10 @@ static void print_range(const struct ferry_option *option, const char *noun, con
 			const char *example, char *buffer, size_t size)
 {
 	char least[32], most[32], range[80] = "", words[64] = "";
-	if (option->min != 0 || option->max != 0) {
+	if (option->max == INT64_MAX) {
+		print_amount(least, sizeof(least), units, option->min);
+		snprintf(range, sizeof(range), " of at least %s", least);
+	} else if (option->min != 0 || option->max != 0) {
 		print_amount(least, sizeof(least), units, option->min);
 		print_amount(most, sizeof(most), units, option->max);
 		snprintf(range, sizeof(range), " from %s to %s", least, most);

@@ -105,6 +105,7 @@ static int bus_init(struct ferry_bus *bus, const struct ferry_bus_options *o, st
 	bus->api = &bus->config.transport->api;
 	bus->caps = bus->api->capabilities;
 	bus->allocator = &bus->config.allocator;
+	fork_watch();
 	bus->fork_generation = fork_generation();
 	bus->log = o->log;
 	bus->on_dropped = o->on_dropped;

@@ -108,6 +108,7 @@ void dead_letter_send(struct ferry_bus *bus, struct ferry_message *m)
 	struct subscription *s = m->subscription;
 	if (!m->dead)
 		m->dead = dead_letter_make(bus, m, m->give_up_reason);
+	message_touch(m);
 	struct ferry_record record = m->delivery.record;
 	struct publication *p = NULL;
 	if (m->dead) {

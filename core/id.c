@@ -9,12 +9,12 @@
 
 /* ---- forks ---- */
 
-static _Atomic uint32_t generation;
+_Atomic uint32_t fork_count;
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 
 static void forked(void)
 {
-	atomic_fetch_add(&generation, 1);
+	atomic_fetch_add(&fork_count, 1);
 }
 
 static void watch_forks(void)
@@ -22,10 +22,9 @@ static void watch_forks(void)
 	pthread_atfork(NULL, NULL, forked);
 }
 
-uint32_t fork_generation(void)
+void fork_watch(void)
 {
 	pthread_once(&fork_once, watch_forks);
-	return atomic_load_explicit(&generation, memory_order_relaxed);
 }
 
 /* ---- ids ---- */
@@ -39,19 +38,13 @@ uint64_t id_random(void)
 	return (uint64_t)clock_real() * UINT64_C(0x9e3779b97f4a7c15) ^ (uint64_t)(uintptr_t)&value;
 }
 
-void id_next(uint64_t bits[2])
+_Thread_local struct id_series id_series;
+
+void id_begin_series(void)
 {
-	static _Thread_local uint64_t prefix, counter;
-	static _Thread_local uint32_t made_in;
-	uint32_t now = atomic_load_explicit(&generation, memory_order_relaxed);
-	/* After a fork the child's thread must not go on with its parent's series. */
-	if (!counter || made_in != now) {
-		prefix = id_random();
-		counter = (id_random() >> 1) | 1;
-		made_in = now;
-	}
-	bits[0] = prefix;
-	bits[1] = counter++;
+	id_series.prefix = id_random();
+	id_series.counter = (id_random() >> 1) | 1;
+	id_series.made_in = fork_generation();
 }
 
 void id_format(const uint64_t bits[2], char text[FERRY_ID_TEXT_SIZE])

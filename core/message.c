@@ -90,31 +90,12 @@ void message_pool_give(struct message_pool *pool, struct ferry_message *first, s
 
 /* ---- one message ---- */
 
-void message_prepare(struct ferry_message *m)
-{
-	struct ferry_delivery *d = &m->delivery;
-	memset(d, 0, sizeof *d);
-	d->size = sizeof *d;
-	d->record.size = sizeof d->record;
-}
-
-void message_adopt(struct ferry_message *m)
-{
-	m->subscription = m->delivery.subscription;
-	m->handler = NULL;
-	m->next = NULL;
-	m->attempt = m->delivery.attempt ? m->delivery.attempt : 1;
-	m->retry_after_ms = -1;
-	m->first_failed_wall_us = m->delivery.first_failed_wall_us;
-	m->wait = WAIT_NOTHING;
-	atomic_store_explicit(&m->id_made, false, memory_order_relaxed);
-	atomic_store_explicit(&m->refs, 1, memory_order_relaxed);
-	message_set_phase(m, PHASE_QUEUED);
-}
-
-/* Everything that a life may have left behind; most lives leave nothing. */
+/* Everything that a life may have left behind; most leave nothing (message_touch). */
 static void message_clear(struct ferry_bus *bus, struct ferry_message *m)
 {
+	if (!atomic_load_explicit(&m->touched, memory_order_relaxed))
+		return;
+	atomic_store_explicit(&m->touched, false, memory_order_relaxed);
 	if (m->decoded_release)
 		m->decoded_release(m->decoded);
 	m->decoded = NULL;
@@ -134,11 +115,9 @@ static void message_clear(struct ferry_bus *bus, struct ferry_message *m)
 		atomic_store_explicit(&m->cancel_fd, -1, memory_order_relaxed);
 	}
 	atomic_store_explicit(&m->cancelled, false, memory_order_relaxed);
-	m->kept = m->lane_head = m->call_busy = m->call_awaited = m->call_returned = m->ended = m->unseen =
-		false;
 }
 
-static void message_free(struct ferry_bus *bus, struct worker *w, struct ferry_message *m)
+void message_free(struct ferry_bus *bus, struct worker *w, struct ferry_message *m)
 {
 	if (m->origin) {
 		message_drop(bus, w, m->origin);
@@ -160,15 +139,9 @@ static void message_free(struct ferry_bus *bus, struct worker *w, struct ferry_m
 	}
 }
 
-void message_drop(struct ferry_bus *bus, struct worker *w, struct ferry_message *m)
-{
-	/* The only reference needs no atomic exchange: nobody else can take another. */
-	if (atomic_load_explicit(&m->refs, memory_order_acquire) == 1 || atomic_fetch_sub(&m->refs, 1) == 1)
-		message_free(bus, w, m);
-}
-
 void message_cancel(struct ferry_message *m)
 {
+	message_touch(m);
 	atomic_store(&m->cancelled, true);
 	int fd = atomic_load(&m->cancel_fd);
 	if (fd >= 0) {
@@ -215,6 +188,7 @@ void message_set_failure(struct ferry_bus *bus, struct ferry_message *m, const c
 	if (!copy)
 		return;
 	alloc_free(bus->allocator, m->failure);
+	message_touch(m);
 	m->failure = copy;
 }
 

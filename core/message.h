@@ -17,6 +17,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <string.h>
 
 #include <ferry/message.h>
 #include <ferry/transport.h>
@@ -72,7 +73,7 @@ struct ferry_message {
 	bool call_awaited;    /* its retry is due and waits for that call to return */
 	bool call_returned;   /* its time was up, and the call returned before that was counted */
 	bool ended;           /* the delivery has ended (subscription.lock) */
-	bool unseen;          /* a suspect that may be dead-lettered without a call */
+	_Atomic bool touched;     /* this life has left something to clear */
 	_Atomic bool cancelled;
 	_Atomic int cancel_fd;  /* -1: none yet */
 	int64_t retry_after_ms; /* -1: the backoff's */
@@ -169,12 +170,47 @@ static inline struct ferry_message *queue_pop(struct message_queue *q)
 	return m;
 }
 
-/* Make a message that a fetch is about to fill in. */
-void message_prepare(struct ferry_message *m);
+/* Something needs clearing at the end. */
+static inline void message_touch(struct ferry_message *m)
+{
+	atomic_store_explicit(&m->touched, true, memory_order_relaxed);
+}
+
+/* Make a message ready for a fetch to fill in. */
+static inline void message_prepare(struct ferry_message *m)
+{
+	struct ferry_delivery *d = &m->delivery;
+	memset(d, 0, sizeof *d);
+	d->size = sizeof *d;
+	d->record.size = sizeof d->record;
+}
+
 /* Take what fetch has filled in. */
-void message_adopt(struct ferry_message *m);
-/* Drop one reference; frees with the last one (to `w`'s spares, or to the pool when NULL). */
-void message_drop(struct ferry_bus *bus, struct worker *w, struct ferry_message *m);
+static inline void message_adopt(struct ferry_message *m)
+{
+	m->subscription = m->delivery.subscription;
+	m->handler = NULL;
+	m->next = NULL;
+	m->attempt = m->delivery.attempt ? m->delivery.attempt : 1;
+	m->retry_after_ms = -1;
+	m->first_failed_wall_us = m->delivery.first_failed_wall_us;
+	m->kept = m->lane_head = m->call_busy = m->call_awaited = m->call_returned = m->ended = false;
+	m->wait = WAIT_NOTHING;
+	atomic_store_explicit(&m->id_made, false, memory_order_relaxed);
+	atomic_store_explicit(&m->refs, 1, memory_order_relaxed);
+	message_set_phase(m, PHASE_QUEUED);
+}
+
+/* The last reference is gone: to `w`'s spares, or to the pool when NULL. */
+void message_free(struct ferry_bus *bus, struct worker *w, struct ferry_message *m);
+
+/* Drop one reference. */
+static inline void message_drop(struct ferry_bus *bus, struct worker *w, struct ferry_message *m)
+{
+	/* The only reference needs no atomic exchange: nobody else can take another. */
+	if (atomic_load_explicit(&m->refs, memory_order_acquire) == 1 || atomic_fetch_sub(&m->refs, 1) == 1)
+		message_free(bus, w, m);
+}
 /* The application hears that it should give up. */
 void message_cancel(struct ferry_message *m);
 /* The same for every message that somebody may be polling. */

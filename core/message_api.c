@@ -145,6 +145,7 @@ int ferry_message_cancel_fd(struct ferry_message *message)
 	if (fd < 0) {
 		fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		if (fd >= 0) {
+			message_touch(message);
 			atomic_store(&message->cancel_fd, fd);
 			LIST_ADD(&bus->cancellable, message, cancel_link);
 		}
@@ -252,6 +253,7 @@ void ferry_message_set_decoded(struct ferry_message *message, void *object, void
 {
 	if (message->decoded_release)
 		message->decoded_release(message->decoded);
+	message_touch(message);
 	message->decoded = object;
 	message->decoded_release = release;
 }

@@ -13,6 +13,7 @@ struct ferry_publisher {
 	struct ferry_bus *bus;
 	struct topic *topic;
 	char *content_type;
+	struct ferry_outgoing blank; /* what every message of this publisher has in common */
 };
 
 /* A thread that waits for results; on its stack, so a publication that outlives it must forget it. */
@@ -370,7 +371,7 @@ static int prepare(struct ferry_publisher *pub, struct ferry_publication *p, con
 	p->owned = NULL;
 	p->owned_count = 0;
 	struct ferry_record *r = &p->record;
-	*r = (struct ferry_record){.size = sizeof *r};
+	*r = pub->blank.record;
 	*ret_deadline_ms = bus->config.publish_timeout_ms;
 	if (!payload && size)
 		return fail(err, FERRY_E_INVALID, "%s: the payload is NULL and its size is not 0",
@@ -378,11 +379,7 @@ static int prepare(struct ferry_publisher *pub, struct ferry_publication *p, con
 	if (size > (size_t)bus->config.max_message)
 		return fail(err, FERRY_E_TOO_LARGE, "%s: the payload has %zu bytes, max_message is %lld",
 			    pub->topic->name, size, (long long)bus->config.max_message);
-	r->topic = (struct ferry_view){pub->topic->name, strlen(pub->topic->name)};
 	r->payload = (struct ferry_view){payload, size};
-	r->source = (struct ferry_view){bus->config.plugin.service, strlen(bus->config.plugin.service)};
-	if (pub->content_type)
-		r->content_type = (struct ferry_view){pub->content_type, strlen(pub->content_type)};
 	r->wall_us = clock_wall_coarse(&bus->clock);
 	id_next(r->id_bits);
 	if (!given)
@@ -456,9 +453,41 @@ static int publish(struct ferry_publisher *pub, const void *payload, size_t size
 	return end(&p, &send);
 }
 
+/*
+ * The plain case, where everything is at hand: no options, nobody in between, a transport that has room and
+ * the result at once.  False leaves all to the general way.
+ */
+static inline bool publish_at_once(struct ferry_publisher *pub, const void *payload, size_t size,
+				   int *ret_code, struct ferry_error *err)
+{
+	struct ferry_bus *bus = pub->bus;
+	struct topic *topic = pub->topic;
+	struct ferry_destination *destination =
+		atomic_load_explicit(&topic->destination, memory_order_acquire);
+	if (!destination || !bus_can(bus, FERRY_CAP_PUB_IMMEDIATE) || bus->interceptors ||
+	    atomic_load_explicit(&bus->state, memory_order_acquire) != FERRY_STATE_READY ||
+	    bus->fork_generation != fork_generation() || size > (size_t)bus->config.max_message ||
+	    (!payload && size))
+		return false;
+	struct ferry_outgoing out = pub->blank;
+	struct ferry_outgoing *outs = &out;
+	out.destination = destination;
+	out.record.payload = (struct ferry_view){payload, size};
+	out.record.wall_us = clock_wall_coarse(&bus->clock);
+	id_next(out.record.id_bits);
+	if (bus->api->publish(bus->connection, &outs, 1) == 0)
+		return false;
+	topic_count(bus, topic, out.result);
+	*ret_code = out.result ? outcome(topic, out.result, out.reason, err) : 0;
+	return true;
+}
+
 int ferry_publish(struct ferry_publisher *publisher, const void *payload, size_t size,
 		  const struct ferry_publish_options *options, struct ferry_error *err)
 {
+	int code;
+	if (publisher && !options && publish_at_once(publisher, payload, size, &code, err))
+		return code;
 	return publish(publisher, payload, size, options, NULL, NULL, end_waited, err);
 }
 
@@ -589,6 +618,13 @@ int ferry_publisher_open(struct ferry_bus *bus, const char *topic,
 		alloc_free(bus->allocator, pub);
 		return fail_nomem(err, "opening a publisher");
 	}
+	pub->blank = (struct ferry_outgoing){.size = sizeof pub->blank, .deadline_us = INT64_MAX};
+	struct ferry_record *r = &pub->blank.record;
+	r->size = sizeof *r;
+	r->topic = (struct ferry_view){entry->name, strlen(entry->name)};
+	r->source = (struct ferry_view){bus->config.plugin.service, strlen(bus->config.plugin.service)};
+	if (pub->content_type)
+		r->content_type = (struct ferry_view){pub->content_type, strlen(pub->content_type)};
 	atomic_store(&entry->published_to, true);
 	*ret = pub;
 	return 0;

@@ -244,6 +244,7 @@ static struct ferry_message *split(struct ferry_bus *bus, struct ferry_message *
 	twin->attempt = m->attempt;
 	twin->first_failed_wall_us = m->first_failed_wall_us;
 	twin->failure = m->failure;
+	message_touch(twin);
 	twin->handler = m->handler;
 	m->failure = NULL;
 	m->kept = true;

@@ -376,7 +376,7 @@ static void returned_auto(struct worker *w, struct ferry_message *m, struct hand
 static bool decode(struct worker *w, struct ferry_message *m, struct handler *h)
 {
 	struct ferry_error why = {.code = 0};
-	if (!h->decode || h->decode(m, h->decode_ctx, &why) == 0)
+	if (h->decode(m, h->decode_ctx, &why) == 0)
 		return true;
 	if (!message_decide(m, PHASE_RUNNING, PHASE_DECIDED)) {
 		verdict_late(w->bus, w, m, h);
@@ -405,7 +405,7 @@ static void run_one(struct worker *w, struct handler *h, struct ferry_message *m
 	w->runs++;
 	atomic_store_explicit(&w->begun, w->runs, memory_order_relaxed);
 	atomic_store_explicit(&w->current, m, memory_order_release);
-	if (decode(w, m, h)) {
+	if (!h->decode || decode(w, m, h)) {
 		w->tally.calls++;
 		int code = handle_through(bus, m);
 		atomic_store_explicit(&w->current, NULL, memory_order_release);

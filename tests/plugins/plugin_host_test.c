@@ -28,6 +28,17 @@ extern char **environ;
 static const struct ferry_host host = {.size = sizeof(host), .abi_major = FERRY_ABI_MAJOR};
 static char folder[64];
 
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st, (void)type, (void)ftw;
+	return remove(path);
+}
+
+static void remove_folder(void)
+{
+	nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
 _Noreturn static void give_up(int line, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static void give_up(int line, const char *format, ...)
@@ -38,6 +49,7 @@ static void give_up(int line, const char *format, ...)
 	vfprintf(stderr, format, arguments);
 	va_end(arguments);
 	fputc('\n', stderr);
+	remove_folder();
 	_exit(1);
 }
 
@@ -75,12 +87,6 @@ static void place(const char *name, const char *as)
 	CHECK(size > 0 && size < sizeof(bytes), "%s has %zu bytes", from, size);
 	fclose(in);
 	write_file(path_of(as), bytes, size);
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
 }
 
 /* ---- loading ---- */
@@ -486,8 +492,8 @@ static int run_one(const char *name)
 			found = true;
 		}
 	}
-	nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 	CHECK(found, "there is no case %s", name);
+	remove_folder();
 	return 0;
 }
 

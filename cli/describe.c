@@ -1,6 +1,7 @@
 #include "describe.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -45,21 +46,19 @@ static void format_number(const struct ferry_option *option, int64_t number, cha
 
 static void format_range(const struct ferry_option *option, char *text, size_t size)
 {
-	char min[32], max[32];
-	if (option->type == FERRY_OPTION_SWITCH) {
-		snprintf(text, size, "on|off");
-	} else if (option->choices) {
-		snprintf(text, size, "%s", option->choices);
-	} else if (option->min || option->max) {
+	char min[32], max[32], numbers[80] = "";
+	bool bounded = option->min || option->max;
+	if (bounded) {
 		format_number(option, option->min, min, sizeof min);
 		format_number(option, option->max, max, sizeof max);
-		if (option->max == INT64_MAX)
-			snprintf(text, size, "%s..", min);
-		else
-			snprintf(text, size, "%s..%s", min, max);
-	} else {
-		snprintf(text, size, "-");
+		snprintf(numbers, sizeof numbers, "%s..%s", min, option->max == INT64_MAX ? "" : max);
 	}
+	if (option->type == FERRY_OPTION_SWITCH)
+		snprintf(text, size, "on|off");
+	else if (option->choices)
+		snprintf(text, size, "%s%s%s", numbers, bounded ? "|" : "", option->choices);
+	else
+		snprintf(text, size, "%s", bounded ? numbers : "-");
 }
 
 static const char *or_dash(const char *text)

@@ -1,0 +1,148 @@
+#include "command_test.h"
+
+#define BENCH    "bench", "memory:"
+#define MESSAGES "--messages", "1000"
+#define SIZE     "--size", "64"
+
+const struct run runs[] = {
+	/* the program */
+	{{NULL}, 2, "", "Usage: ferry COMMAND", NULL, NULL},
+	{{"--help"}, 0, "Usage: ferry COMMAND", "", NULL, NULL},
+	{{"-h"}, 0, "transports", "", NULL, NULL},
+	{{"--version"}, 0, "ferry 0.", "", NULL, NULL},
+	{{"nonsense"}, 2, "", "ferry: unknown command 'nonsense'", NULL, NULL},
+	{{"--nonsense"}, 2, "", "ferry: unknown option '--nonsense'", NULL, NULL},
+	{{""}, 2, "", "ferry: unknown command ''", NULL, NULL},
+
+	/* transports */
+	{{"transports", "--help"}, 0, "Usage: ferry transports", "", NULL, NULL},
+	{{"transports"}, 0, "memory", "", NULL, NULL},
+	{{"transports"}, 0, "broken        cannot be loaded: ", "", NULL, NULL},
+	{{"transports", "--format", "json"},
+	 0,
+	 NULL,
+	 "",
+	 NULL,
+	 "transports.0.name=broken;transports.1.abi=1.0"},
+	{{"transports", "memory"}, 0, "NACK_DELAY", "", NULL, NULL},
+	{{"transports", "memory"}, 0, "publish_timeout", "", NULL, NULL},
+	{{"transports", "memory", "--format", "text"}, 0, "settings of every bus", "", NULL, NULL},
+	{{"transports", "--format=json", "memory"},
+	 0,
+	 NULL,
+	 "",
+	 NULL,
+	 "name=memory;abi=1.0;threads=workers;schemes.0=memory;capabilities.0=NACK_DELAY;bus_options.0.type="
+	 "text"},
+	{{"transports", "nonesuch"}, 1, "", "nonesuch", NULL, NULL},
+	{{"transports", "broken"}, 1, "", "ferry: ", NULL, NULL},
+	{{"transports", "/nonexistent/libferry-transport-x.so"},
+	 1,
+	 "",
+	 "/nonexistent/libferry-transport-x.so",
+	 NULL,
+	 NULL},
+	{{"transports", "memory", "kafka"}, 2, "", "'kafka' is a second one", NULL, NULL},
+	{{"transports", "--format", "xml"}, 2, "", "not 'xml'", NULL, NULL},
+	{{"transports", "--format"}, 2, "", "'--format' needs a value", NULL, NULL},
+	{{"transports", "--help=1"}, 2, "", "'--help=1' takes no value", NULL, NULL},
+	{{"transports", "--bogus"}, 2, "", "ferry: transports: unknown option '--bogus'", NULL, NULL},
+	{{"transports", "-x"}, 2, "", "unknown option '-x'", NULL, NULL},
+
+	/* bench: the command line */
+	{{"bench", "--help"}, 0, "Usage: ferry bench", "", NULL, NULL},
+	{{"bench", MESSAGES, SIZE}, 2, "", "ferry: bench: a URL is missing", NULL, NULL},
+	{{BENCH, SIZE}, 2, "", "--messages is missing", NULL, NULL},
+	{{BENCH, MESSAGES}, 2, "", "--size is missing", NULL, NULL},
+	{{BENCH, "kafka:", MESSAGES, SIZE}, 2, "", "'kafka:' is a second one", NULL, NULL},
+	{{BENCH, "--messages", "0", SIZE}, 2, "", "--messages is a number from 1 to", NULL, NULL},
+	{{BENCH, "--messages", "-1", SIZE}, 2, "", "not '-1'", NULL, NULL},
+	{{BENCH, "--messages", "10x", SIZE}, 2, "", "not '10x'", NULL, NULL},
+	{{BENCH, "--messages", "1KiB", SIZE}, 2, "", "not '1KiB'", NULL, NULL},
+	{{BENCH, "--messages", "", SIZE}, 2, "", "not ''", NULL, NULL},
+	{{BENCH, "--messages", "99999999999999999999999", SIZE}, 2, "", "--messages is a number", NULL, NULL},
+	{{BENCH, MESSAGES, "--size", "7"}, 2, "", "--size is a number from 8 to", NULL, NULL},
+	{{BENCH, MESSAGES, "--size", "4kb"}, 2, "", "(also 4KiB, 1MiB), not '4kb'", NULL, NULL},
+	{{BENCH, MESSAGES, "--size", "9999999999GiB"}, 2, "", "--size is a number", NULL, NULL},
+	{{BENCH, MESSAGES, SIZE, "--publishers", "0"}, 2, "", "--publishers is a number from 1", NULL, NULL},
+	{{BENCH, MESSAGES, SIZE, "--handlers", "0"}, 2, "", "--handlers is a number from 1", NULL, NULL},
+	{{BENCH, MESSAGES, SIZE, "--batch", "0"}, 2, "", "--batch is a number from 1", NULL, NULL},
+	{{BENCH, MESSAGES, SIZE, "--warmup", "x"}, 2, "", "--warmup is a number from 0", NULL, NULL},
+	{{BENCH, MESSAGES, SIZE, "--latency", "-1"}, 2, "", "--latency is a number from 0", NULL, NULL},
+	{{BENCH, MESSAGES, SIZE, "--rate", "0"}, 2, "", "--rate is a number from 1", NULL, NULL},
+	{{BENCH, MESSAGES, SIZE, "--timeout", "0"}, 2, "", "--timeout is a number from 1", NULL, NULL},
+	{{BENCH, MESSAGES, SIZE, "--format", "yaml"}, 2, "", "not 'yaml'", NULL, NULL},
+	{{BENCH, MESSAGES, SIZE, "--batches", "3"}, 2, "", "unknown option '--batches'", NULL, NULL},
+
+	/* bench: what the library refuses */
+	{{"bench", "nonesuch:", MESSAGES, SIZE}, 1, "", "nonesuch", NULL, NULL},
+	{{"bench", "nonesuch://me:hunter2@host/", MESSAGES, SIZE}, 1, "", "ferry: ", "hunter2", NULL},
+	{{"bench", "memory:?qeue=1", MESSAGES, SIZE}, 1, "", "qeue", NULL, NULL},
+	{{BENCH, MESSAGES, SIZE, "--topic", "not a topic"}, 1, "", "not a topic", NULL, NULL},
+	{{BENCH, "--messages", "2", "--size", "2MiB"},
+	 1,
+	 "unsent 1",
+	 "the first publish that failed: ",
+	 NULL,
+	 NULL},
+
+	/* bench: runs */
+	{{BENCH, MESSAGES, SIZE}, 0, "lost 0  duplicates 0  rejected 0", "", NULL, NULL},
+	{{BENCH, "--messages", "1", "--size", "8", "--latency", "1"},
+	 0,
+	 "memory: 1 messages of 8 bytes, 1 publisher, "
+	 "1 competing handler, single calls",
+	 "",
+	 NULL,
+	 NULL},
+	{{BENCH, MESSAGES, SIZE, "--format", "json"},
+	 0,
+	 NULL,
+	 "",
+	 NULL,
+	 "transport=memory;messages=1000;size=64;published.count=1000;handled.count=1000;latency_us.samples="
+	 "8;lost=0;"
+	 "duplicates=0;accounting.received=1100;accounting.handled=1100;accounting.in_flight=0"},
+	{{BENCH, "--messages", "5003", "--size", "1KiB", "--publishers", "3", "--handlers", "4", "--batch",
+	  "16", "--warmup", "0", "--latency", "1", "--format", "json"},
+	 0,
+	 NULL,
+	 "",
+	 NULL,
+	 "size=1024;batch=16;broadcast=false;published.count=5003;handled.count=5003;latency_us.samples=5003;"
+	 "lost=0;"
+	 "accounting.received=5003"},
+	{{BENCH, MESSAGES, SIZE, "--broadcast", "--handlers", "14", "--warmup", "10", "--latency", "0",
+	  "--format", "json"},
+	 0,
+	 NULL,
+	 "",
+	 NULL,
+	 "broadcast=true;published.count=1000;handled.count=14000;latency_us.samples=0;lost=0;duplicates=0;"
+	 "accounting.received=14140"},
+	{{BENCH, "--messages", "50", SIZE, "--rate", "1000", "--warmup", "0", "--latency", "1", "--format",
+	  "json"},
+	 0,
+	 NULL,
+	 "",
+	 NULL,
+	 "rate=1000;handled.count=50;lost=0;published.seconds>0.048;latency_us.p50>0"},
+
+	/* bench: what it is there to find */
+	{{"bench", "faulty:?inner=memory:&fault=lose&every=100", MESSAGES, SIZE, "--warmup", "0", "--timeout",
+	  "1", "--format", "json"},
+	 1,
+	 NULL,
+	 "10 messages were confirmed and did not arrive",
+	 NULL,
+	 "published.count=1000;handled.count=990;lost=10;duplicates=0"},
+	{{"bench", "faulty:?inner=memory:&fault=duplicate&every=100", MESSAGES, SIZE, "--warmup", "0",
+	  "--format", "json"},
+	 0,
+	 NULL,
+	 "",
+	 NULL,
+	 "published.count=1000;handled.count=1000;lost=0;duplicates>0"},
+};
+
+const size_t run_count = sizeof runs / sizeof runs[0];

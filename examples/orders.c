@@ -242,7 +242,7 @@ static int on_news(struct ferry_message *message, void *ctx)
 
 static void on_published(int code, const struct ferry_error *err, void *ctx)
 {
-	page_note(ctx, "N2: %s", code ? err->text : "confirmed to the callback");
+	page_note(ctx, "N2 %s", code ? err->text : "confirmed to the callback");
 }
 
 static void show_publishing(struct shop *shop)
@@ -257,12 +257,12 @@ static void show_publishing(struct shop *shop)
 	    ferry_publish(publisher, "N1", 2, FERRY_OPTIONS(ferry_publish_options, .trace_id = "checkout-17"),
 			  &err))
 		fail("one call", err.text);
-	page_note(&shop->confirmed, "N1: confirmed");
+	page_note(&shop->confirmed, "N1 confirmed");
 	if (ferry_publish_async(publisher, "N2", 2, NULL, on_published, &shop->confirmed, &err))
 		fail("asynchronous", err.text);
 	if (ferry_publish_batch(publisher, batch, 3, 0, &err))
 		fail("batch", err.text);
-	page_note(&shop->confirmed, "N3, N4, N5: confirmed");
+	page_note(&shop->confirmed, "N3 to N5 confirmed");
 	expect(&shop->confirmed, 3, "three confirmations");
 	expect(&shop->news, 5, "five pieces of news");
 	ferry_publisher_close(publisher);
@@ -443,7 +443,7 @@ static void subscribe_all(struct shop *shop)
 		  OPTIONS(.name = "archive", .distribution = FERRY_BROADCAST));
 	subscribe(shop, "payment.requested", on_payment, shop, OPTIONS(.max_retries = 5));
 	subscribe(shop, "parcel.shipped", on_parcel, shop, OPTIONS(.max_retries = 2));
-	subscribe(shop, "dlq.shop.parcel.shipped", on_dead_parcel, shop, OPTIONS(.name = "dead parcels"));
+	subscribe(shop, "dlq.shop.parcel.shipped", on_dead_parcel, shop, OPTIONS(.name = "dead-parcels"));
 	subscribe(shop, "item.reserved", on_reserve, shop, OPTIONS(.ack = FERRY_ACK_MANUAL));
 	subscribe(shop, "news.published", on_news, shop, OPTIONS(.concurrency = 2));
 	subscribe(shop, "label.wanted", on_label, shop, OPTIONS(.timeout_ms = 100));

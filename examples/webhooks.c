@@ -291,26 +291,20 @@ static bool wait_accounted(struct ferry_bus *bus, size_t lines, struct ferry_err
 
 static void print_row(const char *group, const struct ferry_group_stats *sum)
 {
-	const uint64_t terms[] = {sum->received,      sum->handled, sum->filtered,
-				  sum->dead_lettered, sum->dropped, sum->retried,
-				  sum->handed_back,   sum->stale,   sum->in_flight};
-	printf("%-6s", group);
-	for (size_t i = 0; i < sizeof terms / sizeof terms[0]; i++)
-		printf(" %13llu", (unsigned long long)terms[i]);
-	printf("\n");
+	printf("%-6s  %8llu  %7llu  %8llu  %13llu  %7llu  %7llu  %11llu  %5llu  %9llu\n", group,
+	       (unsigned long long)sum->received, (unsigned long long)sum->handled,
+	       (unsigned long long)sum->filtered, (unsigned long long)sum->dead_lettered,
+	       (unsigned long long)sum->dropped, (unsigned long long)sum->retried,
+	       (unsigned long long)sum->handed_back, (unsigned long long)sum->stale,
+	       (unsigned long long)sum->in_flight);
 }
 
-/* Print each group's row; false when a line is in none of its columns. */
+/* Print each group's row, in which `received` is the sum of the others; false when a line is missing. */
 static bool print_accounting(const struct ferry_stats *stats, size_t lines)
 {
-	static const char *const columns[] = {"received",      "= handled", "+ filtered",
-					      "+ dead-letter", "+ dropped", "+ retried",
-					      "+ handback",    "+ stale",   "+ in flight"};
 	bool all = true;
-	printf("%-6s", "group");
-	for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++)
-		printf(" %13s", columns[i]);
-	printf("\n");
+	printf("%-6s  %8s  %7s  %8s  %13s  %7s  %7s  %11s  %5s  %9s\n", "group", "received", "handled",
+	       "filtered", "dead-lettered", "dropped", "retried", "handed back", "stale", "in flight");
 	for (size_t i = 0; i < GROUPS; i++) {
 		struct ferry_group_stats sum = ferry_stats_sum(stats, groups[i]);
 		print_row(groups[i], &sum);

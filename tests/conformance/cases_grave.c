@@ -2,91 +2,58 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "support.h"
 
-/* ---- 38: the dead-letter topic is away ---- */
+/* ---- 38: the dead letter cannot be written ---- */
 
 /*
- * It is taken away in one of three ways, by what the transport allows:
- *   a bounded queue in this process (the setting `queue`): its reader stalls, and the topic is full;
- *   --control: the whole backend is away while the handlers reject;
- *   else: the process that writes the dead letters is killed in the middle of it, several times.
+ * What makes it impossible:
+ *   always: the bus gets no memory for it;
+ *   with --control: the whole backend is away while the handlers reject;
+ *   else, on a durable transport: the process that writes it is killed in the middle, several times.
  */
 
-static int reject(struct ferry_message *m, void *ctx)
+#define REJECTED_AT_ONCE 8
+
+/* An allocator that can be empty. */
+struct store {
+	atomic_bool empty;
+	atomic_int refused;
+};
+
+static bool refuses(struct store *store)
 {
-	(void)m;
+	bool refused = atomic_load(&store->empty);
+
+	if (refused)
+		atomic_fetch_add(&store->refused, 1);
+	return refused;
+}
+
+static void *store_alloc(size_t bytes, void *ctx)
+{
+	return refuses(ctx) ? NULL : malloc(bytes);
+}
+
+static void *store_resize(void *memory, size_t bytes, void *ctx)
+{
+	return refuses(ctx) ? NULL : realloc(memory, bytes);
+}
+
+static void store_free(void *memory, void *ctx)
+{
 	(void)ctx;
-	return FERRY_REJECT;
+	free(memory);
 }
 
-static bool never(void *ctx)
+static bool has_refused(void *ctx)
 {
-	(void)ctx;
-	return false;
-}
-
-#define QUEUE      16
-#define MOST       4000 /* more than any queue of QUEUE and what is fetched ahead of it */
-#define FULL_TRIES 100  /* refused so often, with time in between: full */
-
-/* Publish until nothing more is taken; returns how many were. */
-static size_t fill(struct conformance *c, struct ferry_publisher *publisher)
-{
-	size_t n = 0;
-
-	for (int refused = 0; refused < FULL_TRIES;) {
-		const char *payload = conformance_text(c, "%zu", n);
-		struct ferry_error err = {0};
-		int code = ferry_publish(publisher, payload, strlen(payload), NULL, &err);
-
-		if (code == FERRY_E_AGAIN) {
-			refused++;
-			conformance_until(c, never, NULL, 10);
-			continue;
-		}
-		conformance_ok(c, code, &err, "publish");
-		refused = 0;
-		CHECK(c, ++n < MOST,
-		      "with a queue of %d and a stalled reader of the dead letters %zu messages "
-		      "were taken",
-		      QUEUE, n);
-	}
-	return n;
-}
-
-static void bury_in_full_queue(struct conformance *c)
-{
-	struct recorder *seen = conformance_recorder(c);
-	struct record_handler handler = {.recorder = seen, .verdict = reject};
-	const char *topic = conformance_name(c, "orders");
-	struct ferry_group_stats stats;
-	struct dead_letters *dead;
-	struct ferry_bus *bus;
-	size_t count;
-
-	bus = conformance_open(c, conformance_text(c, "queue=%d", QUEUE),
-			       FERRY_OPTIONS(ferry_bus_options, .full = FERRY_FULL_REJECT));
-	conformance_subscribe(c, bus, topic, conformance_record, &handler, NULL);
-	dead = dead_letters_read(c, bus, dead_letters_topic(c, SERVICE(c), topic));
-	dead->gate = gate_new(c);
-	conformance_start(c, bus);
-	count = fill(c, conformance_publisher(c, bus, topic));
-	stats = conformance_stats(c, bus, SERVICE(c));
-	CHECK(c, stats.dead_lettered < count && !stats.handled && !stats.dropped,
-	      "the dead letters are full; of %zu messages %" PRIu64 " are dead-lettered, %" PRIu64
-	      " handled, %" PRIu64 " dropped",
-	      count, stats.dead_lettered, stats.handled, stats.dropped);
-	gate_open(dead->gate);
-	CHECK(c, recorder_wait(dead->recorder, count, WAIT_MS),
-	      "%zu of %zu messages were dead-lettered in the end", recorder_count(dead->recorder), count);
-	conformance_drained(c, bus, SERVICE(c), count);
-	conformance_each_once(c, dead->recorder, 0, count);
-	conformance_each_once(c, seen, 0, count); /* only the dead letter is tried again, not the handler */
+	return atomic_load(&((struct store *)ctx)->refused) >= 2 * REJECTED_AT_ONCE;
 }
 
 static int reject_after_gate(struct ferry_message *m, void *gate)
@@ -96,32 +63,83 @@ static int reject_after_gate(struct ferry_message *m, void *gate)
 	return FERRY_REJECT;
 }
 
+/* A bus with REJECTED_AT_ONCE messages in their handlers, which reject them when the gate is opened. */
+struct burial {
+	struct ferry_bus *bus;
+	struct gate *gate;
+	struct record_handler handler;
+	struct dead_letters *dead;
+};
+
+static struct burial *burial_begin(struct conformance *c, const char *base,
+				   const struct ferry_bus_options *options)
+{
+	struct burial *burial = conformance_alloc(c, sizeof *burial);
+	const char *topic = conformance_name(c, base);
+
+	burial->gate = gate_new(c);
+	burial->handler = (struct record_handler){
+		.recorder = conformance_recorder(c), .verdict = reject_after_gate, .ctx = burial->gate};
+	burial->bus = conformance_open(c, NULL, options);
+	conformance_subscribe(c, burial->bus, topic, conformance_record, &burial->handler,
+			      FERRY_OPTIONS(ferry_handler_options, .concurrency = REJECTED_AT_ONCE));
+	burial->dead = dead_letters_read(c, burial->bus, dead_letters_topic(c, SERVICE(c), topic));
+	conformance_start(c, burial->bus);
+	conformance_publish_many(c, conformance_publisher(c, burial->bus, topic), 0, REJECTED_AT_ONCE, NULL);
+	CHECK(c, gate_crowd(burial->gate, REJECTED_AT_ONCE), "%d messages should be in their handlers",
+	      REJECTED_AT_ONCE);
+	return burial;
+}
+
+/* Now that it is possible again, all of them are dead-lettered. */
+static void burial_end(struct conformance *c, struct burial *burial)
+{
+	CHECK(c, recorder_wait_distinct(burial->dead->recorder, REJECTED_AT_ONCE, 3 * WAIT_MS),
+	      "%zu of %d messages were dead-lettered in the end", recorder_distinct(burial->dead->recorder),
+	      REJECTED_AT_ONCE);
+	conformance_drained(c, burial->bus, SERVICE(c), REJECTED_AT_ONCE);
+	conformance_each(c, burial->dead->recorder, 0, REJECTED_AT_ONCE);
+}
+
+static void bury_without_memory(struct conformance *c)
+{
+	struct store *store = conformance_alloc(c, sizeof *store);
+	const struct ferry_allocator allocator = {store_alloc, store_resize, store_free, store};
+	struct burial *burial =
+		burial_begin(c, "hungry", FERRY_OPTIONS(ferry_bus_options, .allocator = &allocator));
+
+	atomic_store(&store->empty, true);
+	gate_open(burial->gate);
+	CHECK(c, conformance_until(c, has_refused, store, WAIT_MS),
+	      "a dead letter that cannot be written is not tried again: memory was asked for %d times",
+	      atomic_load(&store->refused));
+	CHECK(c, recorder_count(burial->dead->recorder) == 0,
+	      "%zu dead letters came, for which there was no memory", recorder_count(burial->dead->recorder));
+	atomic_store(&store->empty, false);
+	burial_end(c, burial);
+	/* Only the dead letter is tried again, not the handler. */
+	conformance_each_once(c, burial->handler.recorder, 0, REJECTED_AT_ONCE);
+	conformance_close(c, burial->bus);
+}
+
 static void bury_without_backend(struct conformance *c)
 {
-	struct gate *gate = gate_new(c);
-	struct record_handler handler = {
-		.recorder = conformance_recorder(c), .verdict = reject_after_gate, .ctx = gate};
-	const char *topic = conformance_name(c, "orders");
-	struct dead_letters *dead;
-	struct ferry_bus *bus = conformance_open(c, NULL, NULL);
-	size_t count = 8;
+	struct burial *burial = burial_begin(c, "orders", NULL);
 
-	conformance_subscribe(c, bus, topic, conformance_record, &handler,
-			      FERRY_OPTIONS(ferry_handler_options, .concurrency = 8));
-	dead = dead_letters_read(c, bus, dead_letters_topic(c, SERVICE(c), topic));
-	conformance_start(c, bus);
-	conformance_publish_many(c, conformance_publisher(c, bus, topic), 0, count, NULL);
-	CHECK(c, gate_crowd(gate, count), "%zu messages should be in their handlers", count);
 	conformance_control(c, "stop");
-	gate_open(gate);
+	gate_open(burial->gate);
 	conformance_pass(c, 2000);
-	CHECK(c, !conformance_stats(c, bus, SERVICE(c)).dead_lettered,
+	CHECK(c, !conformance_stats(c, burial->bus, SERVICE(c)).dead_lettered,
 	      "messages count as dead-lettered while the backend is away");
 	conformance_control(c, "start");
-	CHECK(c, recorder_wait_distinct(dead->recorder, count, 3 * WAIT_MS),
-	      "%zu of %zu messages were dead-lettered in the end", recorder_distinct(dead->recorder), count);
-	conformance_drained(c, bus, SERVICE(c), count);
-	conformance_each(c, dead->recorder, 0, count);
+	burial_end(c, burial);
+}
+
+static int reject(struct ferry_message *m, void *ctx)
+{
+	(void)m;
+	(void)ctx;
+	return FERRY_REJECT;
 }
 
 static int run_undertaker(struct conformance *c, int argc, char **argv)
@@ -163,34 +181,15 @@ static void bury_and_be_killed(struct conformance *c)
 	conformance_each(c, dead->recorder, 0, count);
 }
 
-static bool has_queue(struct conformance *c)
-{
-	struct ferry_bus *bus = conformance_open(c, NULL, NULL);
-	const char *path = conformance_transport_path(c);
-	const struct ferry_transport *transport;
-	struct ferry_error err = {0};
-	bool found = false;
-
-	conformance_ok(c,
-		       ferry_admin_describe(path ? path : ferry_bus_transport(bus), &transport, NULL, &err),
-		       &err, "describe");
-	for (const struct ferry_option *at = transport->options; at && at->name; at++)
-		found = found || !strcmp(at->name, "queue");
-	conformance_close(c, bus);
-	return found;
-}
-
 void conformance_case_38(struct conformance *c)
 {
-	if (conformance_manual_clock(c)) {
-		if (!has_queue(c))
-			conformance_skip(c, "QUEUE");
-		bury_in_full_queue(c);
-	} else if (support_has_control(c)) {
+	bool manual = conformance_manual_clock(c);
+
+	bury_without_memory(c);
+	if (support_has_control(c))
 		bury_without_backend(c);
-	} else {
+	else if (!manual)
 		bury_and_be_killed(c);
-	}
 }
 
 /* ---- 39: a replay ---- */
@@ -398,8 +397,11 @@ void conformance_case_40(struct conformance *c)
 	next += 5;
 	CHECK(c, recorder_wait_distinct(seen, (size_t)next, WAIT_MS),
 	      "%zu of %" PRId64 " messages were handled", recorder_distinct(seen), next);
-	CHECK(c, recorder_quiet(dead->recorder, 2 * TAKEOVER_MS) && recorder_count(dead->recorder) == 1,
-	      "one message kills, but %zu were dead-lettered", recorder_count(dead->recorder));
+	recorder_quiet(dead->recorder, 2 * TAKEOVER_MS);
+	for (size_t i = 0; i < recorder_count(dead->recorder); i++)
+		CHECK(c, recorder_at(dead->recorder, i).n == POISON,
+		      "message %d kills, but message %" PRId64 " was dead-lettered", POISON,
+		      recorder_at(dead->recorder, i).n);
 	process_reap(process);
 	dead_letter_expect(c, dead_letters_find(dead, POISON), "ferry-dlq-reason", "max_deliveries");
 	CHECK(c, recorder_count_n(seen, POISON) >= 2, "the message that kills was called only %zu times",

@@ -199,7 +199,7 @@ static bool read_blocked(struct conformance *c, pid_t id, uint64_t *ret, char *n
 
 	while (file && fgets(line, sizeof line, file)) {
 		if (!strncmp(line, "Name:", 5))
-			snprintf(name, size, "%s", line + 6);
+			snprintf(name, size, "%.*s", (int)size - 1, line + 6);
 		found = found || sscanf(line, "SigBlk: %" SCNx64, ret) == 1;
 	}
 	if (file)

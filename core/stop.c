@@ -48,6 +48,7 @@ static void drain(struct ferry_bus *bus)
 			drain_subscription(bus, s);
 }
 
+/* The sum over everything; late_results: calls that have not returned though their time is up. */
 static struct counters total(struct ferry_bus *bus)
 {
 	struct counters sum = {.in_flight = 0};
@@ -58,6 +59,8 @@ static struct counters total(struct ferry_bus *bus)
 			sum.handled += s->count.handled;
 			sum.handed_back += s->count.handed_back;
 			sum.dropped += s->count.dropped;
+			for (const struct handler *h = s->handlers; h; h = h->next)
+				sum.late_results += h->stuck;
 			pthread_mutex_unlock(&s->lock);
 		}
 	}
@@ -154,7 +157,7 @@ static void fill_report(struct ferry_bus *bus, const struct counters *before,
 	struct ferry_stop_report full = {
 		.handled = now.handled - before->handled,
 		.handed_back = now.handed_back - before->handed_back,
-		.pending = now.in_flight,
+		.pending = now.in_flight + now.late_results,
 		.dropped = now.dropped - before->dropped,
 		.unconfirmed = atomic_load(&bus->unconfirmed),
 	};
@@ -188,7 +191,7 @@ static int stop_locked(struct ferry_bus *bus, int64_t deadline_us, struct ferry_
 		return fail(err, code,
 			    "%llu message(s) are still in a handler or held by the program: stop again to go "
 			    "on waiting",
-			    (unsigned long long)total(bus).in_flight);
+			    (unsigned long long)(total(bus).in_flight + total(bus).late_results));
 	return fail(err, code, "%s: the transport is still at work: stop again to go on waiting",
 		    bus->api->name);
 }

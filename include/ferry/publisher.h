@@ -25,7 +25,7 @@ struct ferry_publisher;
 
 struct ferry_publisher_options {
 	size_t size;
-	const char *content_type; /* of every message [application/octet-stream] */
+	const char *content_type; /* of every message, e.g. "application/json" [none: opaque bytes] */
 };
 
 struct ferry_publish_options {

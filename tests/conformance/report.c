@@ -3,7 +3,9 @@
 
 #include "conformance.h"
 
-#define TAP_OUTPUT_LINES 60 /* of a failed case's output: the last ones */
+/* Of a failed case's output. */
+#define TAP_FIRST_LINES 80
+#define TAP_LAST_LINES  40
 
 void conformance_tap_begin(FILE *tap, const char *transport, uint64_t capabilities)
 {
@@ -27,24 +29,28 @@ static void put_quoted(FILE *to, const char *text)
 	fputc('"', to);
 }
 
-/* The beginning of the last `lines` lines. */
-static const char *tail(const char *text, int lines)
+static size_t count_lines(const char *text)
 {
-	const char *at = text + strlen(text);
+	size_t lines = 0;
 
-	while (at > text && lines > 0)
-		if (*--at == '\n' && at[1])
-			lines--;
-	return *at == '\n' && at > text ? at + 1 : at;
+	for (; *text; text++)
+		lines += *text == '\n' || !text[1];
+	return lines;
 }
 
+/* The beginning and the end: a sanitizer's report is at either. */
 static void put_output(FILE *tap, const char *output)
 {
+	size_t lines = count_lines(output), line = 0;
+
 	fputs("  output: |\n", tap);
-	for (const char *at = tail(output, TAP_OUTPUT_LINES); *at;) {
+	for (const char *at = output; *at; line++) {
 		size_t length = strcspn(at, "\n");
 
-		fprintf(tap, "    %.*s\n", (int)length, at);
+		if (line < TAP_FIRST_LINES || line + TAP_LAST_LINES >= lines)
+			fprintf(tap, "    %.*s\n", (int)length, at);
+		else if (line == TAP_FIRST_LINES)
+			fprintf(tap, "    (%zu lines)\n", lines - TAP_FIRST_LINES - TAP_LAST_LINES);
 		at += length + (at[length] == '\n');
 	}
 }

@@ -1,423 +1,27 @@
 /*
- * memory_test.c - drives the built plugin through its own interface, with a small host of its own.
+ * memory_test.c - what the transport does, call by call.
  *
- *     memory_test PATH-OF-THE-PLUGIN
- *
- * A plain main, so that it also runs under ThreadSanitizer.
+ *     memory_test PLUGIN README
  */
-#include <ferry/transport.h>
+#include "test_host.h"
 
-#include <dlfcn.h>
-#include <pthread.h>
-#include <sched.h>
-#include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
+static const char *readme_path;
 
-#define CHECK(condition)                                                                         \
-	do {                                                                                     \
-		if (!(condition)) {                                                              \
-			fprintf(stderr, "%s:%d: %s: failed: %s\n", __FILE__, __LINE__, __func__, \
-				#condition);                                                     \
-			exit(1);                                                                 \
-		}                                                                                \
-	} while (0)
-
-#define CHECK_EQ(is, should)                                                                               \
-	do {                                                                                               \
-		long long is_ = (long long)(is), should_ = (long long)(should);                            \
-		if (is_ != should_) {                                                                      \
-			fprintf(stderr, "%s:%d: %s: %s is %lld, not %lld\n", __FILE__, __LINE__, __func__, \
-				#is, is_, should_);                                                        \
-			exit(1);                                                                           \
-		}                                                                                          \
-	} while (0)
-
-enum { NEW = 1, EARLIEST = 2, COMPETING = 1, BROADCAST = 2 };
-
-/* ---- the host ---- */
-
-/* A subscription as the core would see it: ready and wake_at end up here. */
-struct reader {
-	struct ferry_subscription *sub;
-	struct ferry_source *source;
-	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	int ready;
-	int64_t due_us; /* INT64_MAX: no wake_at is pending */
-	int closed;
-};
-
-static struct bus {
-	const struct ferry_transport *api;
-	struct ferry_connection *connection;
-	struct ferry_config config;
-	struct ferry_setting settings[4];
-	_Atomic long allocations; /* that live */
-	_Atomic long fail_after;  /* so many allocations succeed; negative: all */
-	_Atomic int64_t now_us;
-	int real_clock;
-	int slow_ready; /* be preempted before `ready` does anything */
-	_Atomic uint64_t evicted;
-	pthread_mutex_t lock;
-	pthread_cond_t room;
-	uint64_t writable;
-} bus = {.fail_after = -1, .lock = PTHREAD_MUTEX_INITIALIZER, .room = PTHREAD_COND_INITIALIZER};
-
-static int64_t read_clock(void)
+static void is_described_by_its_readme(void)
 {
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
-
-static void host_log(void *core, int level, const char *text)
-{
-	(void)core, (void)level;
-	fprintf(stderr, "%s\n", text);
-}
-
-static int64_t host_now(void *core)
-{
-	(void)core;
-	return bus.real_clock ? read_clock() : atomic_load(&bus.now_us);
-}
-
-static int64_t host_wall(void *core)
-{
-	return 1700000000000000 + host_now(core);
-}
-
-static int may_allocate(void)
-{
-	long left = atomic_load(&bus.fail_after);
-	if (left == 0)
-		return 0;
-	if (left > 0)
-		atomic_fetch_sub(&bus.fail_after, 1);
-	return 1;
-}
-
-static void *host_alloc(void *core, size_t bytes)
-{
-	(void)core;
-	void *memory = may_allocate() ? malloc(bytes) : NULL;
-	if (memory)
-		atomic_fetch_add(&bus.allocations, 1);
-	return memory;
-}
-
-static void *host_resize(void *core, void *memory, size_t bytes)
-{
-	(void)core;
-	return may_allocate() ? realloc(memory, bytes) : NULL;
-}
-
-static void host_free(void *core, void *memory)
-{
-	(void)core;
-	atomic_fetch_sub(&bus.allocations, 1);
-	free(memory);
-}
-
-static void host_format_id(const uint64_t id_bits[2], char text[FERRY_ID_TEXT_SIZE])
-{
-	snprintf(text, FERRY_ID_TEXT_SIZE, "%013llx%013llx", (unsigned long long)id_bits[0],
-		 (unsigned long long)id_bits[1]);
-}
-
-static void host_published(void *core, struct ferry_outgoing *const *outs, size_t count)
-{
-	(void)core, (void)outs, (void)count;
-	CHECK(!"published is never called with PUB_IMMEDIATE");
-}
-
-static void host_writable(void *core)
-{
-	(void)core;
-	pthread_mutex_lock(&bus.lock);
-	bus.writable++;
-	pthread_cond_broadcast(&bus.room);
-	pthread_mutex_unlock(&bus.lock);
-}
-
-static void host_ready(void *core, void *subscription_core)
-{
-	struct reader *reader = subscription_core;
-	(void)core;
-	if (bus.slow_ready)
-		sched_yield();
-	pthread_mutex_lock(&reader->lock);
-	CHECK(!reader->closed);
-	reader->ready++;
-	pthread_cond_broadcast(&reader->wake);
-	pthread_mutex_unlock(&reader->lock);
-}
-
-static void host_wake_at(void *core, void *subscription_core, int64_t due_us)
-{
-	struct reader *reader = subscription_core;
-	(void)core;
-	pthread_mutex_lock(&reader->lock);
-	if (due_us < reader->due_us)
-		reader->due_us = due_us;
-	pthread_cond_broadcast(&reader->wake);
-	pthread_mutex_unlock(&reader->lock);
-}
-
-static void host_evicted(void *core, const char *topic, uint64_t count)
-{
-	(void)core, (void)topic;
-	atomic_fetch_add(&bus.evicted, count);
-}
-
-static void host_event(void *core, int event, const struct ferry_error *why)
-{
-	(void)core, (void)event, (void)why;
-}
-
-static const struct ferry_host host = {
-	.size = sizeof host,
-	.abi_major = FERRY_ABI_MAJOR,
-	.abi_minor = FERRY_ABI_MINOR,
-	.version = "test",
-	.log = host_log,
-	.now_us = host_now,
-	.wall_us = host_wall,
-	.alloc = host_alloc,
-	.resize = host_resize,
-	.free = host_free,
-	.format_id = host_format_id,
-	.published = host_published,
-	.writable = host_writable,
-	.ready = host_ready,
-	.wake_at = host_wake_at,
-	.evicted = host_evicted,
-	.event = host_event,
-};
-
-/* ---- the bus ---- */
-
-struct limits {
-	int64_t queue, queue_bytes, retain, retain_dlq, budget;
-};
-
-static int try_connect(struct limits limits)
-{
-	struct ferry_error err;
-	bus.settings[0].number = limits.queue ? limits.queue : 4096;
-	bus.settings[1].number = limits.queue_bytes ? limits.queue_bytes : 16 << 20;
-	bus.settings[2].number = limits.retain;
-	bus.settings[3].number = limits.retain_dlq;
-	bus.config = (struct ferry_config){
-		.size = sizeof bus.config,
-		.settings = bus.settings,
-		.memory_budget = limits.budget ? limits.budget : 64 << 20,
-	};
-	bus.writable = 0;
-	bus.real_clock = 0;
-	atomic_store(&bus.now_us, 1000);
-	atomic_store(&bus.evicted, 0);
-	return bus.api->create(&host, &bus, &bus.config, &bus.connection, &err);
-}
-
-static void connect_bus(struct limits limits)
-{
-	struct ferry_error err;
-	CHECK_EQ(try_connect(limits), 0);
-	CHECK_EQ(bus.api->start(bus.connection, INT64_MAX, &err), 0);
-}
-
-#define CONNECT(...) connect_bus((struct limits){__VA_ARGS__})
-
-static void disconnect(void)
-{
-	CHECK_EQ(bus.api->stop(bus.connection, INT64_MAX), 0);
-	bus.api->destroy(bus.connection);
-	CHECK_EQ(atomic_load(&bus.allocations), 0);
-}
-
-static struct ferry_destination *topic(const char *name)
-{
-	struct ferry_destination *destination = NULL;
-	struct ferry_error err;
-	CHECK_EQ(bus.api->destination(bus.connection, name, INT64_MAX, &destination, &err), 0);
-	return destination;
-}
-
-static struct ferry_source *open_source(const char *group, int distribution)
-{
-	struct ferry_source_spec spec = {.size = sizeof spec, .group = group, .distribution = distribution};
-	struct ferry_source *source = NULL;
-	struct ferry_error err;
-	CHECK_EQ(bus.api->source_open(bus.connection, &spec, &source, &err), 0);
-	return source;
-}
-
-static int try_subscribe(struct reader *reader, struct ferry_source *source, const char *name, int start,
-			 int max_unsettled)
-{
-	struct ferry_subscription_spec spec = {.size = sizeof spec,
-					       .core = reader,
-					       .topic = name,
-					       .handler = "",
-					       .start = start,
-					       .max_unsettled = max_unsettled};
-	struct ferry_error err;
-	*reader = (struct reader){.source = source, .due_us = INT64_MAX};
-	pthread_mutex_init(&reader->lock, NULL);
-	pthread_condattr_t attributes;
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&reader->wake, &attributes);
-	pthread_condattr_destroy(&attributes);
-	return bus.api->subscribe(source, &spec, &reader->sub, &err);
-}
-
-static void start_source(struct ferry_source *source)
-{
-	struct ferry_error err;
-	CHECK_EQ(bus.api->source_start(source, INT64_MAX, &err), 0);
-}
-
-/* A source with one subscription, started. */
-static void subscribe(struct reader *reader, const char *group, const char *name, int start,
-		      int max_unsettled)
-{
-	struct ferry_source *source = open_source(group, COMPETING);
-	CHECK_EQ(try_subscribe(reader, source, name, start, max_unsettled), 0);
-	start_source(source);
-}
-
-static void count_rest(void *ctx, void *subscription_core, uint64_t dropped)
-{
-	(void)subscription_core;
-	*(uint64_t *)ctx += dropped;
-}
-
-static uint64_t close_source(struct ferry_source *source)
-{
-	uint64_t sum = 0;
-	struct ferry_source_rest rest = {.size = sizeof rest, .each = count_rest, .ctx = &sum};
-	CHECK_EQ(bus.api->source_stop(source, INT64_MAX, &rest), 0);
-	CHECK_EQ(rest.dropped, sum);
-	bus.api->source_close(source);
-	return sum;
-}
-
-/* ---- messages ---- */
-
-static struct ferry_view view(const void *data, size_t size)
-{
-	return (struct ferry_view){data, size};
-}
-
-static struct ferry_outgoing outgoing(const char *name, const void *data, size_t size)
-{
-	return (struct ferry_outgoing){
-		.size = sizeof(struct ferry_outgoing),
-		.destination = topic(name),
-		.record = {.size = sizeof(struct ferry_record),
-			   .payload = view(data, size),
-			   .id_bits = {7, 9}},
-		.result = -99,
-	};
-}
-
-/* 1 = stored; 0 = full; negative = the result. */
-static int publish_bytes(const char *name, const void *data, size_t size)
-{
-	struct ferry_outgoing out = outgoing(name, data, size), *list = &out;
-	if (!bus.api->publish(bus.connection, &list, 1))
-		return 0;
-	return out.result ? out.result : 1;
-}
-
-static int publish(const char *name, const char *text)
-{
-	return publish_bytes(name, text, strlen(text));
-}
-
-static int publish_numbers(const char *name, int from, int to)
-{
-	int stored = 0;
-	for (int i = from; i < to; i++) {
-		char text[16];
-		snprintf(text, sizeof text, "%d", i);
-		stored += publish(name, text) == 1;
+	static char readme[16384], row[512];
+	static const char *const types[] = {[FERRY_OPTION_INTEGER] = "integer", [FERRY_OPTION_SIZE] = "size"};
+	FILE *file = fopen(readme_path, "r");
+	CHECK(file);
+	size_t size = fread(readme, 1, sizeof readme - 1, file);
+	CHECK(size && size < sizeof readme - 1);
+	fclose(file);
+	for (const struct ferry_option *o = bus.api->options; o->name; o++) {
+		snprintf(row, sizeof row, "\n| `%s` | %s | `%s` | %s |\n", o->name, types[o->type],
+			 o->default_value, o->help);
+		CHECK(strstr(readme, row));
 	}
-	return stored;
 }
-
-#define BATCH 64
-
-struct batch {
-	struct ferry_delivery deliveries[BATCH];
-	size_t count;
-};
-
-static size_t fetch(struct reader *reader, struct batch *batch, size_t max)
-{
-	struct ferry_delivery *list[BATCH];
-	memset(batch, 0, sizeof *batch);
-	for (size_t i = 0; i < max; i++) {
-		list[i] = &batch->deliveries[i];
-		list[i]->size = sizeof *list[i];
-		list[i]->record.size = sizeof list[i]->record;
-	}
-	int count = bus.api->fetch(reader->source, reader->sub, list, max, 0);
-	CHECK(count >= 0);
-	batch->count = (size_t)count;
-	for (size_t i = 0; i < batch->count; i++)
-		CHECK(list[i]->subscription == reader);
-	return batch->count;
-}
-
-static int settle(struct reader *reader, struct ferry_delivery *delivery, int verb, int64_t delay_us,
-		  unsigned flags)
-{
-	struct ferry_settle settle = {
-		.delivery = delivery, .verb = verb, .delay_us = delay_us, .flags = flags, .result = -99};
-	bus.api->settle(reader->source, &settle, 1);
-	return settle.result;
-}
-
-static void ack_all(struct reader *reader, struct batch *batch)
-{
-	struct ferry_settle settles[BATCH];
-	for (size_t i = 0; i < batch->count; i++)
-		settles[i] =
-			(struct ferry_settle){.delivery = &batch->deliveries[i], .verb = FERRY_SETTLE_ACK};
-	bus.api->settle(reader->source, settles, batch->count);
-	for (size_t i = 0; i < batch->count; i++)
-		CHECK_EQ(settles[i].result, 0);
-}
-
-static int number(const struct ferry_delivery *delivery)
-{
-	return atoi(delivery->record.payload.data);
-}
-
-/* Fetch and ack everything; the payloads must be from, from + 1 ... to - 1. */
-static void expect_numbers(struct reader *reader, int from, int to)
-{
-	struct batch batch;
-	while (fetch(reader, &batch, BATCH)) {
-		for (size_t i = 0; i < batch.count; i++)
-			CHECK_EQ(number(&batch.deliveries[i]), from++);
-		ack_all(reader, &batch);
-	}
-	CHECK_EQ(from, to);
-}
-
-static int is_text(struct ferry_view text, const char *should)
-{
-	return text.size == strlen(should) && strcmp(text.data, should) == 0;
-}
-
-/* ---- tests ---- */
 
 static void carries_every_field(void)
 {
@@ -1026,13 +630,46 @@ static void is_cheap_for_quiet_topics(void)
 
 /* ---- allocation failures ---- */
 
-/* Every allocation of a short life fails once: an error or less work, but nothing lost and nothing leaked. */
-static int life_with_failures(long succeed)
+/* Publish three, fail each once, ack them; returns whether the lack of memory was felt. */
+static int work_with_failures(struct reader *reader)
+{
+	struct batch batch;
+	struct ferry_delivery *list[1] = {&batch.deliveries[0]};
+	int failed = 0, stored = 0;
+	for (int i = 0; i < 3; i++) {
+		int result = publish("t", "0");
+		CHECK(result == 1 || result == FERRY_E_NOMEM);
+		stored += result == 1;
+		failed |= result != 1;
+	}
+	for (int i = 0; i < stored; i++) {
+		batch.deliveries[0].size = sizeof batch.deliveries[0];
+		int got = bus.api->fetch(reader->source, reader->sub, list, 1, 0);
+		if (got == FERRY_E_NOMEM) {
+			failed = 1;
+			atomic_store(&bus.fail_after, -1);
+			got = bus.api->fetch(reader->source, reader->sub, list, 1, 0);
+		}
+		CHECK_EQ(got, 1);
+		failed |= atomic_load(&bus.fail_after) == 0; /* then the retry is not copied */
+		CHECK_EQ(settle(reader, list[0], FERRY_SETTLE_NACK, 10, 0), 0);
+	}
+	atomic_store(&bus.now_us, 9000);
+	CHECK_EQ(fetch(reader, &batch, BATCH), stored);
+	for (int i = 0; i < stored; i++) {
+		CHECK_EQ(number(&batch.deliveries[i]), 0);
+		CHECK_EQ(batch.deliveries[i].attempt, 2);
+	}
+	ack_all(reader, &batch);
+	return failed;
+}
+
+/* A short life in which so many allocations succeed: an error or less work, but nothing lost or leaked. */
+static int live_with_failures(long succeed)
 {
 	struct reader reader;
-	struct batch batch;
 	struct ferry_error err;
-	struct ferry_source *source = NULL;
+	struct ferry_source *source;
 	struct ferry_source_spec spec = {.size = sizeof spec, .group = "g", .distribution = COMPETING};
 	struct ferry_destination *destination;
 	int failed = 1;
@@ -1043,41 +680,11 @@ static int life_with_failures(long succeed)
 	CHECK_EQ(bus.api->start(bus.connection, INT64_MAX, &err), 0);
 	if (bus.api->source_open(bus.connection, &spec, &source, &err))
 		goto disconnect;
-	if (try_subscribe(&reader, source, "t", NEW, 0) ||
-	    bus.api->destination(bus.connection, "t", INT64_MAX, &destination, &err))
-		goto close;
-	start_source(source);
-	failed = 0;
-	int results[3], stored = 0;
-	for (int i = 0; i < 3; i++) {
-		results[i] = publish("t", "0");
-		CHECK(results[i] == 1 || results[i] == FERRY_E_NOMEM);
-		stored += results[i] == 1;
-		failed |= results[i] != 1;
+	if (!try_subscribe(&reader, source, "t", NEW, 0) &&
+	    !bus.api->destination(bus.connection, "t", INT64_MAX, &destination, &err)) {
+		start_source(source);
+		failed = work_with_failures(&reader);
 	}
-	struct ferry_delivery *list[1] = {&batch.deliveries[0]};
-	for (int i = 0; i < stored; i++) {
-		batch.deliveries[0].size = sizeof batch.deliveries[0];
-		int got = bus.api->fetch(source, reader.sub, list, 1, 0);
-		if (got == FERRY_E_NOMEM) {
-			failed = 1;
-			atomic_store(&bus.fail_after, -1);
-			got = bus.api->fetch(source, reader.sub, list, 1, 0);
-		}
-		CHECK_EQ(got, 1);
-		long before = atomic_load(&bus.fail_after);
-		CHECK_EQ(settle(&reader, list[0], FERRY_SETTLE_NACK, 10, 0), 0);
-		failed |= before == 0; /* the copy could not be made */
-	}
-	atomic_store(&bus.now_us, 9000);
-	CHECK_EQ(fetch(&reader, &batch, BATCH), stored);
-	for (int i = 0; i < stored; i++) {
-		CHECK_EQ(number(&batch.deliveries[i]), 0);
-		CHECK_EQ(batch.deliveries[i].attempt, 2);
-	}
-	atomic_store(&bus.fail_after, -1);
-	ack_all(&reader, &batch);
-close:
 	CHECK_EQ(close_source(source), 0);
 disconnect:
 	disconnect();
@@ -1090,242 +697,13 @@ done:
 static void survives_every_allocation_failure(void)
 {
 	long n = 0;
-	while (life_with_failures(n))
+	while (live_with_failures(n))
 		CHECK(++n < 100);
 	CHECK(n >= 8);
 }
 
-/* ---- stress ---- */
-
-#define STRESS_LIMIT_US 30000000 /* no progress within this is a lost wake-up */
-
-struct stress {
-	int messages, readers, workers; /* `workers` threads on each reader's cursor */
-	struct reader reader[2];
-	unsigned char *seen[2]; /* how often each message was acked */
-	_Atomic int left[2];
-	_Atomic uint32_t seed;
-	int64_t deadline_us;
-};
-
-static void wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t due_us)
-{
-	struct timespec t = {.tv_sec = (time_t)(due_us / 1000000),
-			     .tv_nsec = (long)(due_us % 1000000) * 1000};
-	pthread_cond_timedwait(cond, lock, &t);
-}
-
-static void *stress_publisher(void *arg)
-{
-	struct stress *s = arg;
-	struct ferry_destination *destination = topic("t");
-	for (int32_t i = 0; i < s->messages;) {
-		struct ferry_outgoing out = {.size = sizeof out, .destination = destination};
-		struct ferry_outgoing *list = &out;
-		out.record = (struct ferry_record){.size = sizeof out.record, .payload = view(&i, sizeof i)};
-		pthread_mutex_lock(&bus.lock);
-		uint64_t writable = bus.writable;
-		pthread_mutex_unlock(&bus.lock);
-		if (bus.api->publish(bus.connection, &list, 1)) {
-			CHECK_EQ(out.result, 0);
-			i++;
-			continue;
-		}
-		pthread_mutex_lock(&bus.lock);
-		while (bus.writable == writable) {
-			CHECK(read_clock() < s->deadline_us);
-			wait_until(&bus.room, &bus.lock, s->deadline_us);
-		}
-		pthread_mutex_unlock(&bus.lock);
-	}
-	return NULL;
-}
-
-/* Wait for ready, or until the time of wake_at, as the core does. */
-static void stress_sleep(struct stress *s, struct reader *reader, int which)
-{
-	pthread_mutex_lock(&reader->lock);
-	while (!reader->ready && atomic_load(&s->left[which]) > 0) {
-		int64_t now = read_clock();
-		CHECK(now < s->deadline_us);
-		if (reader->due_us <= now) {
-			reader->due_us = INT64_MAX;
-			break;
-		}
-		wait_until(&reader->wake, &reader->lock,
-			   reader->due_us < s->deadline_us ? reader->due_us : s->deadline_us);
-	}
-	if (reader->ready)
-		reader->ready--;
-	pthread_mutex_unlock(&reader->lock);
-}
-
-static void stress_handle(struct stress *s, int which, struct batch *batch)
-{
-	struct reader *reader = &s->reader[which];
-	struct ferry_settle settles[BATCH];
-	int acked = 0;
-	for (size_t i = 0; i < batch->count; i++) {
-		uint32_t random = atomic_fetch_add(&s->seed, 1) * 2654435761u >> 8;
-		int verb = random % 50 == 0 ? FERRY_SETTLE_NACK : FERRY_SETTLE_ACK;
-		verb = random % 97 == 0 ? FERRY_SETTLE_HANDBACK : verb;
-		settles[i] = (struct ferry_settle){
-			.delivery = &batch->deliveries[i], .verb = verb, .delay_us = random % 7 * 10};
-		if (verb != FERRY_SETTLE_ACK)
-			continue;
-		int32_t message;
-		memcpy(&message, batch->deliveries[i].record.payload.data, sizeof message);
-		CHECK(message >= 0 && message < s->messages);
-		s->seen[which]
-		       [message]++; /* its own byte: a second delivery of it would be a race and an error */
-		acked++;
-	}
-	bus.api->settle(reader->source, settles, batch->count);
-	for (size_t i = 0; i < batch->count; i++)
-		CHECK_EQ(settles[i].result, 0);
-	if (atomic_fetch_sub(&s->left[which], acked) == acked && acked)
-		host_ready(NULL, reader); /* the end: let the other worker see it */
-}
-
-struct stress_thread {
-	struct stress *stress;
-	int which;
-};
-
-static void *stress_worker(void *arg)
-{
-	struct stress_thread *t = arg;
-	struct stress *s = t->stress;
-	struct reader *reader = &s->reader[t->which];
-	struct batch batch;
-	while (atomic_load(&s->left[t->which]) > 0) {
-		size_t max = 1 + atomic_fetch_add(&s->seed, 1) % 4;
-		if (fetch(reader, &batch, max))
-			stress_handle(s, t->which, &batch);
-		else if (!bus.api->arm(reader->sub))
-			stress_sleep(s, reader, t->which);
-	}
-	host_ready(NULL, reader);
-	return NULL;
-}
-
-static void stress_run(struct stress *s, void *(*publisher_main)(void *), int queue, int max_unsettled,
-		       int64_t budget)
-{
-	pthread_t publisher, workers[4];
-	struct stress_thread threads[4];
-	CONNECT(.queue = queue, .budget = budget);
-	bus.real_clock = 1;
-	s->deadline_us = read_clock() + STRESS_LIMIT_US;
-	struct ferry_source *source = open_source("g", s->readers > 1 ? BROADCAST : COMPETING);
-	for (int r = 0; r < s->readers; r++) {
-		CHECK_EQ(try_subscribe(&s->reader[r], source, "t", NEW, max_unsettled), 0);
-		s->seen[r] = calloc((size_t)s->messages, 1);
-		atomic_store(&s->left[r], s->messages);
-	}
-	start_source(source);
-	int count = s->readers * s->workers;
-	for (int i = 0; i < count; i++) {
-		threads[i] = (struct stress_thread){s, i % s->readers};
-		CHECK_EQ(pthread_create(&workers[i], NULL, stress_worker, &threads[i]), 0);
-	}
-	CHECK_EQ(pthread_create(&publisher, NULL, publisher_main, s), 0);
-	pthread_join(publisher, NULL);
-	for (int i = 0; i < count; i++)
-		pthread_join(workers[i], NULL);
-	for (int r = 0; r < s->readers; r++) {
-		for (int i = 0; i < s->messages; i++)
-			CHECK_EQ(s->seen[r][i], 1);
-		free(s->seen[r]);
-	}
-	CHECK_EQ(close_source(source), 0);
-	disconnect();
-}
-
-static void loses_no_wake_up(void)
-{
-	for (int queue = 2; queue <= 8; queue += 2) {
-		for (int max_unsettled = 1; max_unsettled <= 8; max_unsettled += 7) {
-			struct stress one = {.messages = 10000, .readers = 1, .workers = 1};
-			stress_run(&one, stress_publisher, queue, max_unsettled, 0);
-			struct stress shared = {.messages = 10000, .readers = 1, .workers = 2};
-			stress_run(&shared, stress_publisher, queue, max_unsettled, 0);
-			struct stress broadcast = {.messages = 10000, .readers = 2, .workers = 1};
-			stress_run(&broadcast, stress_publisher, queue, max_unsettled, 0);
-		}
-	}
-	/* The budget is the tightest bound. */
-	struct stress tight = {.messages = 20000, .readers = 2, .workers = 1};
-	stress_run(&tight, stress_publisher, 4096, 0, 8000);
-}
-
-/* The publisher has the next message ready just when the worker is about to fall asleep. */
-static void *step_publisher(void *arg)
-{
-	struct stress *s = arg;
-	struct ferry_destination *destination = topic("t");
-	for (int32_t i = 0; i < s->messages; i++) {
-		struct ferry_outgoing out = {.size = sizeof out, .destination = destination};
-		struct ferry_outgoing *list = &out;
-		out.record = (struct ferry_record){.size = sizeof out.record, .payload = view(&i, sizeof i)};
-		for (volatile int spin = i % 256; spin > 0; spin--)
-			;
-		CHECK_EQ(bus.api->publish(bus.connection, &list, 1), 1);
-		while (atomic_load(&s->left[0]) > s->messages - 1 - i) {
-			CHECK(read_clock() < s->deadline_us);
-			sched_yield();
-		}
-	}
-	return NULL;
-}
-
-static void wakes_for_each_message(void)
-{
-	struct stress s = {.messages = 100000, .readers = 1, .workers = 1, .seed = 1000};
-	stress_run(&s, step_publisher, 8, 0, 0);
-}
-
-static void *endless_publisher(void *arg)
-{
-	while (!atomic_load((_Atomic int *)arg))
-		CHECK(publish("t", "0") >= 0);
-	return NULL;
-}
-
-static void calls_nobody_after_stop(void)
-{
-	static struct reader readers[2000];
-	_Atomic int stop = 0;
-	pthread_t publisher;
-	CONNECT(.queue = 4);
-	bus.slow_ready = 1;
-	CHECK_EQ(pthread_create(&publisher, NULL, endless_publisher, &stop), 0);
-	for (int i = 0; i < 2000; i++) {
-		subscribe(&readers[i], "g", "t", NEW, 0);
-		bus.api->arm(readers[i].sub);
-		for (volatile int spin = i % 512; spin > 0; spin--)
-			;
-		close_source(readers[i].source);
-		pthread_mutex_lock(&readers[i].lock);
-		readers[i].closed = 1;
-		pthread_mutex_unlock(&readers[i].lock);
-	}
-	atomic_store(&stop, 1);
-	pthread_join(publisher, NULL);
-	bus.slow_ready = 0;
-	disconnect();
-}
-
-/* ---- main ---- */
-
-static const struct {
-	const char *name;
-	void (*run)(void);
-} tests[] = {
-#define TEST(name)          \
-	{                   \
-#name, name \
-	}
+static const struct test tests[] = {
+	TEST(is_described_by_its_readme),
 	TEST(carries_every_field),
 	TEST(stores_nothing_without_a_reader),
 	TEST(settles_out_of_order),
@@ -1348,37 +726,15 @@ static const struct {
 	TEST(carries_big_and_small),
 	TEST(is_cheap_for_quiet_topics),
 	TEST(survives_every_allocation_failure),
-	TEST(loses_no_wake_up),
-	TEST(wakes_for_each_message),
-	TEST(calls_nobody_after_stop),
 };
-
-static void load(const char *path)
-{
-	void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-	if (!library) {
-		fprintf(stderr, "%s\n", dlerror());
-		exit(2);
-	}
-	void *symbol = dlsym(library, FERRY_TRANSPORT_ENTRY);
-	ferry_transport_entry_fn *entry;
-	CHECK(symbol);
-	memcpy(&entry, &symbol, sizeof entry);
-	bus.api = entry(&host);
-	CHECK(bus.api && strcmp(bus.api->name, "memory") == 0);
-}
 
 int main(int argc, char **argv)
 {
-	if (argc != 2) {
-		fprintf(stderr, "usage: memory_test PATH\n");
+	if (argc != 3) {
+		fprintf(stderr, "usage: memory_test PLUGIN README\n");
 		return 2;
 	}
 	load(argv[1]);
-	for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {
-		tests[i].run();
-		printf("ok %s\n", tests[i].name);
-		fflush(stdout);
-	}
-	return 0;
+	readme_path = argv[2];
+	return run_tests(tests, sizeof tests / sizeof *tests);
 }

@@ -6,8 +6,8 @@
  *         |           or the      a broadcast      that the core
  *         |           broadcasts) handler)         has)
  *         |-- queue    publishes without a result yet          queue.c
- *         |-- dirty    claims with a verdict to be written     source.c
- *         `-- I/O thread: writes both, claims for fetch        io.c
+ *         |-- dirty    claims with a verdict to be written     verdict.c
+ *         `-- I/O thread: writes both, claims for fetch        io.c round.h
  *
  * One lock per connection guards all of it, and is never held while SQLite works or the host is called.
  * The I/O thread owns the store `io`; other calls that need the file share `control`.
@@ -161,8 +161,6 @@ struct outcome {
 void queue_report(struct ferry_connection *connection, size_t count);
 /* End the first `count` with this outcome. [I/O thread, no lock] */
 void queue_fail(struct ferry_connection *connection, size_t count, const struct outcome *outcome);
-/* End all whose deadline has passed. [I/O thread, no lock] */
-void queue_expire(struct ferry_connection *connection, const char *why);
 
 size_t sqlite_publish(struct ferry_connection *connection, struct ferry_outgoing *const *outs, size_t count);
 int sqlite_flush(struct ferry_connection *connection, int64_t deadline_us);

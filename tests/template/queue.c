@@ -4,9 +4,11 @@
  * The transport has no PUB_COPIES: a message stays the core's, unchanged, until its result is reported, so
  * the queue holds pointers and the I/O thread gives SQLite the application's own bytes.
  */
-#include <string.h>
+#include <stdio.h>
 
-#include "plugin.h"
+#include "round.h"
+
+#define ROUND_BYTES ((size_t)16 << 20) /* payloads in one transaction */
 
 size_t sqlite_publish(struct ferry_connection *c, struct ferry_outgoing *const *outs, size_t count)
 {
@@ -102,7 +104,7 @@ static size_t sort_due(struct queue *queue, int64_t now_us)
 	return due;
 }
 
-void queue_expire(struct ferry_connection *c, const char *why)
+static void expire(struct ferry_connection *c, const char *why)
 {
 	int64_t now_us = c->host->now_us(c->core);
 	const struct outcome late = {.result = FERRY_E_TIMEDOUT, .reason = why};
@@ -110,4 +112,79 @@ void queue_expire(struct ferry_connection *c, const char *why)
 	size_t due = sort_due(&c->queue, now_us);
 	pthread_mutex_unlock(&c->lock);
 	queue_fail(c, due, &late);
+}
+
+/* ---- writing: I/O thread ---- */
+
+/* How many of the front go into one transaction. [lock] */
+size_t queue_front(struct queue *queue)
+{
+	size_t bytes = 0, count = 0;
+	while (count < queue->count && bytes < ROUND_BYTES)
+		bytes += queue_at(queue, count++)->out->record.payload.size;
+	return count;
+}
+
+static void set_result(struct ferry_outgoing *out, int result, int native_code, const char *reason)
+{
+	out->result = result;
+	out->native_code = native_code;
+	out->reason = reason;
+}
+
+/* SQLITE_OK also when this one message is refused: its result then says so. */
+static int write_publish(struct round *r, struct ferry_outgoing *out)
+{
+	struct wire_headers *headers = &r->c->io.headers;
+	const struct ferry_record *record = &out->record;
+	const char *topic = ((const struct ferry_destination *)out->destination)->topic;
+	if (wire_encode(headers, record, r->c->config->envelope == FERRY_ENVELOPE_COMPACT)) {
+		set_result(out, FERRY_E_NOMEM, 0, "out of memory while writing the headers");
+		return SQLITE_OK;
+	}
+	int rc = store_record_add(r->store, topic, record->wall_us, record->key,
+				  (struct ferry_view){headers->bytes, headers->size}, record->payload);
+	if (rc == SQLITE_TOOBIG) {
+		set_result(out, FERRY_E_REJECTED, rc, "the message is larger than SQLite's limit for a row");
+		return SQLITE_OK;
+	}
+	set_result(out, 0, 0, NULL);
+	return rc;
+}
+
+int queue_write(struct round *r)
+{
+	int rc = SQLITE_OK;
+	for (size_t i = 0; i < r->publishes && rc == SQLITE_OK; i++) {
+		const struct queued *queued = queue_at(&r->c->queue, i);
+		if (queued->out->deadline_us > r->now_us)
+			rc = write_publish(r, queued->out);
+		else
+			set_result(queued->out, queued->unclear ? FERRY_E_UNKNOWN : FERRY_E_TIMEDOUT, 0,
+				   "the deadline passed while the file could not be written");
+	}
+	return rc;
+}
+
+/* The transaction was not committed, or nobody knows. */
+void queue_failed(struct round *r, int rc)
+{
+	struct ferry_connection *c = r->c;
+	struct ferry_error why;
+	int primary = rc & 0xFF;
+	store_fail(r->store, c->config->path, rc, &why);
+	snprintf(c->io.reason, sizeof c->io.reason, "%s", why.text);
+	bool unclear = r->stage == STAGE_COMMIT && primary != SQLITE_BUSY && primary != SQLITE_FULL;
+	bool refused = primary != SQLITE_BUSY && (r->stage == STAGE_PUBLISH || r->stage == STAGE_COMMIT);
+	if (unclear && c->config->on_unknown == FERRY_UNKNOWN_RESEND) {
+		pthread_mutex_lock(&c->lock);
+		for (size_t i = 0; i < r->publishes; i++)
+			queue_at(&c->queue, i)->unclear = true;
+		pthread_mutex_unlock(&c->lock);
+	} else if (refused) {
+		const struct outcome outcome = {unclear ? FERRY_E_UNKNOWN : FERRY_E_REJECTED, rc,
+						c->io.reason};
+		queue_fail(c, r->publishes, &outcome);
+	}
+	expire(c, c->io.reason);
 }

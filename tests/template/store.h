@@ -96,8 +96,8 @@ int store_claim_count(struct store *store, const char *topic, const char *group,
 /* Records from `from` on, oldest first. */
 int store_each_new(struct store *store, const char *topic, int64_t from, int64_t limit, stored_fn *each,
 		   void *ctx);
-/* Claims that are for anybody to take: handed back, or of an owner who has not renewed them. */
-int store_each_lapsed(struct store *store, const char *topic, const char *group, const char *owner,
+/* Claims that are for anybody to take: handed back, or not renewed in time; not those of `except`. */
+int store_each_lapsed(struct store *store, const char *topic, const char *group, const char *except,
 		      int64_t wall_us, int64_t limit, stored_fn *each, void *ctx);
 /* Take a new record, or one that has a claim: then with the next generation and one delivery more. */
 int store_claim_add(struct store *store, const struct store_claim *claim, const char *owner,

@@ -103,7 +103,7 @@ int faulty_fetch(struct ferry_source *s, struct ferry_subscription *only,
 			nap(timeout_ms);
 		return 0;
 	}
-	size_t limit = c->fault == FAULT_ONE_AT_A_TIME ? 1 : max;
+	size_t limit = c->fault == FAULT_ONE_AT_A_TIME || c->fault == FAULT_LIE_CAPABILITIES ? 1 : max;
 	size_t count = 0;
 	while (count < limit) {
 		int n = fetch_one(s, only, deliveries[count], count ? 0 : timeout_ms);

@@ -43,10 +43,12 @@
 	X(SHORT_LEASE, "short-lease", 1, "a delivery is given to others while its handler runs")             \
 	X(IGNORE_HANDBACK, "ignore-handback", 1, "a message that is handed back is acked")                   \
 	/* life cycle */                                                                                     \
-	X(LEAK_OBJECTS, "leak-objects", 1, "what a stopped source made in the backend stays there")          \
+	X(LIE_CAPABILITIES, "lie-capabilities", 1, "KEY_ORDER_GROUP is declared; a fetch gives one message") \
+	X(LEAK_OBJECTS, "leak-objects", 1, "a broadcast source leaves a group behind in the backend")        \
 	X(NEVER_STOPS, "never-stops", 1, "stop says that threads are still at work")                         \
 	X(THREAD_LEAK, "thread-leak", 1, "a thread stays behind each connection")                            \
-	X(SHARED_SIGNALS, "signal-unblocked", 1, "a thread takes signals, and SIGPIPE is ignored")           \
+	X(TAKE_SIGNALS, "signal-unblocked", 1, "a thread of the transport takes signals")                    \
+	X(IGNORE_SIGPIPE, "ignore-sigpipe", 1, "SIGPIPE is ignored from the first start on")                 \
 	X(RAW_DIFFERS, "raw-differs", 1, "a stored record lacks its first header")
 /* clang-format on */
 

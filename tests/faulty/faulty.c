@@ -110,17 +110,15 @@ static int faulty_start(struct ferry_connection *c, int64_t deadline_us, struct 
 {
 	if (c->fault == FAULT_THREAD_LEAK)
 		leave_thread(false);
-	if (c->fault == FAULT_SHARED_SIGNALS) {
+	if (c->fault == FAULT_TAKE_SIGNALS)
 		leave_thread(true);
+	if (c->fault == FAULT_IGNORE_SIGPIPE)
 		signal(SIGPIPE, SIG_IGN);
-	}
 	return inner.start(c->inner, deadline_us, err);
 }
 
 static int faulty_stop(struct ferry_connection *c, int64_t deadline_us)
 {
-	if (c->fault == FAULT_LEAK_OBJECTS)
-		return 0;
 	if (c->fault == FAULT_NEVER_STOPS)
 		return FERRY_E_TIMEDOUT;
 	return inner.stop(c->inner, deadline_us);
@@ -130,8 +128,6 @@ static void faulty_destroy(struct ferry_connection *c)
 {
 	const struct ferry_host *host = c->host;
 	void *core = c->core;
-	if (c->fault == FAULT_LEAK_OBJECTS)
-		return;
 	inner.destroy(c->inner);
 	host->free(core, c->inner_url);
 	host->free(core, c);

@@ -33,6 +33,7 @@ struct ferry_subscription {
 	struct ferry_source *source;
 	struct ferry_subscription *next;
 	void *core;
+	char topic[256];
 	unsigned index;      /* in the source, from 0 */
 	uint32_t credit;     /* what the core still takes; the pump thread's */
 	atomic_bool waiting; /* armed while the source is shut */
@@ -42,6 +43,7 @@ struct ferry_source {
 	struct ferry_source *inner;
 	struct ferry_connection *connection;
 	struct ferry_subscription *subscriptions;
+	char group[64];
 	int32_t distribution;
 	bool first_group;              /* the first group that the process opened */
 	int64_t started_wall_us;       /* when source_start began */

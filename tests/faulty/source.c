@@ -1,7 +1,7 @@
 /*
  * source.c - sources and subscriptions: made, started, stopped and freed.
  */
-#include <stdlib.h>
+#include <stdio.h>
 
 #include "faulty.h"
 
@@ -28,6 +28,7 @@ int faulty_source_open(struct ferry_connection *c, const struct ferry_source_spe
 		return FERRY_E_NOMEM;
 	memset(s, 0, sizeof(*s));
 	s->connection = c;
+	memcpy(s->group, spec->group, strnlen(spec->group, sizeof(s->group) - 1));
 	s->distribution = spec->distribution;
 	s->first_group = spec->distribution != FERRY_COMPETING || is_first_group(spec->group);
 	struct ferry_source_spec changed = *spec;
@@ -60,6 +61,7 @@ int faulty_subscribe(struct ferry_source *s, const struct ferry_subscription_spe
 		c->host->free(c->core, sub);
 		return rc;
 	}
+	memcpy(sub->topic, spec->topic, strnlen(spec->topic, sizeof(sub->topic) - 1));
 	sub->source = s;
 	sub->core = spec->core;
 	sub->index = s->subscriptions ? s->subscriptions->index + 1 : 0;
@@ -69,25 +71,55 @@ int faulty_subscribe(struct ferry_source *s, const struct ferry_subscription_spe
 	return 0;
 }
 
+/* Make a group with the source's topics, and leave it in the backend. */
+static int leave_group(struct ferry_source *s, int64_t deadline_us, struct ferry_error *err)
+{
+	char group[80];
+	struct ferry_source *left;
+	snprintf(group, sizeof(group), "%s-left", s->group);
+	struct ferry_source_spec source = {.size = sizeof(source),
+					   .group = group,
+					   .distribution = FERRY_COMPETING,
+					   .takeover_ms = 30000};
+	int rc = inner.source_open(s->connection->inner, &source, &left, err);
+	for (const struct ferry_subscription *sub = s->subscriptions; sub && !rc; sub = sub->next) {
+		struct ferry_subscription *unused;
+		struct ferry_subscription_spec spec = {.size = sizeof(spec),
+						       .core = sub->core,
+						       .topic = sub->topic,
+						       .handler = "",
+						       .start = FERRY_START_NEW,
+						       .max_unsettled = 1};
+		rc = inner.subscribe(left, &spec, &unused, err);
+	}
+	if (!rc)
+		rc = inner.source_start(left, deadline_us, err);
+	if (!rc) {
+		struct ferry_source_rest rest = {.size = sizeof(rest)};
+		rc = inner.source_stop(left, deadline_us, &rest);
+		inner.source_close(left);
+	}
+	return rc;
+}
+
 int faulty_source_start(struct ferry_source *s, int64_t deadline_us, struct ferry_error *err)
 {
 	if (!s->started_wall_us)
 		s->started_wall_us = s->connection->host->wall_us(s->connection->core);
-	return inner.source_start(s->inner, deadline_us, err);
+	int rc = 0;
+	if (s->connection->fault == FAULT_LEAK_OBJECTS && s->distribution == FERRY_BROADCAST)
+		rc = leave_group(s, deadline_us, err);
+	return rc ? rc : inner.source_start(s->inner, deadline_us, err);
 }
 
 int faulty_source_stop(struct ferry_source *s, int64_t deadline_us, struct ferry_source_rest *rest)
 {
-	if (s->connection->fault == FAULT_LEAK_OBJECTS)
-		return 0;
 	return inner.source_stop(s->inner, deadline_us, rest);
 }
 
 void faulty_source_close(struct ferry_source *s)
 {
 	struct ferry_connection *c = s->connection;
-	if (c->fault == FAULT_LEAK_OBJECTS)
-		return;
 	inner.source_close(s->inner);
 	while (s->subscriptions) {
 		struct ferry_subscription *next = s->subscriptions->next;

@@ -33,7 +33,7 @@
 #include "message.h"
 #include "timer.h"
 
-#define BATCH_MAX 64 /* messages that a worker takes at most at a time */
+#define BATCH_MAX 32 /* messages that a worker takes at most at a time */
 
 /* ---- what an application registered ---- */
 
@@ -262,6 +262,6 @@ struct inside_mark {
 	const struct ferry_bus *bus;
 	enum inside what;
 };
-extern _Thread_local struct inside_mark inside;
+extern _Thread_local struct inside_mark inside __attribute__((tls_model("initial-exec")));
 
 #endif

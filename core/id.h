@@ -16,7 +16,8 @@ struct id_series {
 	uint64_t prefix, counter; /* counter 0: not begun */
 	uint32_t made_in;         /* a fork's child must not go on with its parent's series */
 };
-extern _Thread_local struct id_series id_series;
+/* A few bytes of static TLS: reached without a call even from a library that was loaded late. */
+extern _Thread_local struct id_series id_series __attribute__((tls_model("initial-exec")));
 extern _Atomic uint32_t fork_count;
 void id_begin_series(void);
 

@@ -180,7 +180,11 @@ static inline void message_touch(struct ferry_message *m)
 static inline void message_prepare(struct ferry_message *m)
 {
 	struct ferry_delivery *d = &m->delivery;
-	memset(d, 0, sizeof *d);
+	/* A length that the compiler cannot see: for one it sees, it emits `rep stos`, which costs five times
+	 * what the C library's memset does here. */
+	size_t bytes = sizeof *d;
+	__asm__("" : "+r"(bytes));
+	memset(d, 0, bytes);
 	d->size = sizeof *d;
 	d->record.size = sizeof d->record;
 }

@@ -95,10 +95,22 @@ void lease_renew(struct timer *timer)
 
 /* ---- ends ---- */
 
-void delivery_ended(struct ferry_bus *bus, struct worker *w, struct ferry_message *m, enum ending ending)
+struct ferry_message *leave_lane(struct ferry_message *m)
+{
+	if (!m->lane_head)
+		return NULL;
+	struct subscription *s = m->subscription;
+	pthread_mutex_lock(&s->lock);
+	struct ferry_message *next = m->call_busy ? NULL : lane_leave(s, m);
+	pthread_mutex_unlock(&s->lock);
+	return next;
+}
+
+/* The delivery has ended; `next` of its lane may run. */
+static void end_counted(struct ferry_bus *bus, struct worker *w, struct ferry_message *m, enum ending ending,
+			struct ferry_message *next)
 {
 	struct subscription *s = m->subscription;
-	struct ferry_message *next = NULL;
 	if (message_phase(m) != PHASE_EXPIRED)
 		message_set_phase(m, PHASE_ENDED);
 	if (bus->api->thread_model == FERRY_PUMP)
@@ -107,8 +119,6 @@ void delivery_ended(struct ferry_bus *bus, struct worker *w, struct ferry_messag
 	pthread_mutex_lock(&s->lock);
 	count_ending(s, ending);
 	m->ended = true;
-	if (!m->call_busy)
-		next = lane_leave(s, m);
 	if (next)
 		route_ready(s, next);
 	bool submit = next || s->stalled;
@@ -125,10 +135,16 @@ void delivery_ended(struct ferry_bus *bus, struct worker *w, struct ferry_messag
 	bus_progress(bus);
 }
 
+void delivery_ended(struct ferry_bus *bus, struct worker *w, struct ferry_message *m, enum ending ending)
+{
+	end_counted(bus, w, m, ending, leave_lane(m));
+}
+
 void delivery_end(struct ferry_bus *bus, struct worker *w, struct ferry_message *m, int verb,
 		  int64_t delay_us, enum ending ending)
 {
 	struct group *g = m->subscription->group;
+	struct ferry_message *next = leave_lane(m);
 	lease_end(g, m);
 	m->kept = m->kept || m->origin || atomic_load(&m->refs) > 1;
 	struct ferry_settle settle = {
@@ -139,7 +155,7 @@ void delivery_end(struct ferry_bus *bus, struct worker *w, struct ferry_message 
 		.delay_us = delay_us,
 	};
 	bus->api->settle(g->source, &settle, 1);
-	delivery_ended(bus, w, m, settle.result ? END_STALE : ending);
+	end_counted(bus, w, m, settle.result ? END_STALE : ending, next);
 }
 
 void delivery_hand_back(struct ferry_bus *bus, struct worker *w, struct ferry_message *m)

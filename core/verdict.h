@@ -32,6 +32,8 @@ void delivery_end(struct ferry_bus *bus, struct worker *w, struct ferry_message 
 		  int64_t delay_us, enum ending ending);
 /* The same, when the plugin has ended it already (dead_letter). */
 void delivery_ended(struct ferry_bus *bus, struct worker *w, struct ferry_message *m, enum ending ending);
+/* Before a settle, which may take the key's bytes away: the message that may run next, or NULL. */
+struct ferry_message *leave_lane(struct ferry_message *m);
 /* Not begun, or given up by a stop: hand back, or on a transport that is not durable drop and count. */
 void delivery_hand_back(struct ferry_bus *bus, struct worker *w, struct ferry_message *m);
 

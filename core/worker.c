@@ -3,7 +3,6 @@
 #include <sched.h>
 
 #include "intercept.h"
-#include "order.h"
 #include "pool.h"
 #include "pump.h"
 #include "route.h"
@@ -229,6 +228,15 @@ static bool has_more(const struct worker *w, const struct subscription *s)
 
 /* ---- settling what went well ---- */
 
+static void leave_lanes(const struct ferry_settle *settles, uint32_t count, struct message_queue *next)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		struct ferry_message *m = leave_lane((struct ferry_message *)(void *)settles[i].delivery);
+		if (m)
+			queue_push(next, m);
+	}
+}
+
 /* Settle the finished part of the batch; `own` is the worker on whose thread this runs, or NULL.
  * [worker.lock held] */
 static void flush(struct worker *w, struct worker *own)
@@ -249,22 +257,21 @@ static void flush(struct worker *w, struct worker *own)
 		}
 		atomic_fetch_sub(&s->group->bytes, bytes);
 	}
+	struct message_queue next = {NULL, NULL, 0};
+	if (s->lanes)
+		leave_lanes(settles, count, &next);
 	bus->api->settle(s->group->source, settles, count);
 	w->flushed = done;
 
-	bool submit = false;
 	pthread_mutex_lock(&s->lock);
 	for (uint32_t i = 0; i < count; i++) {
 		struct ferry_message *m = (struct ferry_message *)(void *)settles[i].delivery;
 		count_ending(s, settles[i].result ? END_STALE : END_HANDLED);
 		m->ended = true;
-		struct ferry_message *next = m->lane_head ? lane_leave(s, m) : NULL;
-		if (next) {
-			route_ready(s, next);
-			submit = true;
-		}
 	}
-	submit = submit || s->stalled;
+	bool submit = s->stalled || next.first;
+	for (struct ferry_message *m; (m = queue_pop(&next));)
+		route_ready(s, m);
 	s->stalled = false;
 	pthread_mutex_unlock(&s->lock);
 	for (uint32_t i = 0; i < count; i++) {

@@ -5,8 +5,6 @@
 
 #include "faulty.h"
 
-#define CLOCK_SLACK_US 50000 /* a message's time may be a little older than its publish call */
-
 /* ---- a source that gives nothing for a while ---- */
 
 static bool is_shut(struct ferry_source *s)
@@ -46,8 +44,6 @@ static bool is_swallowed(struct ferry_source *s, const struct ferry_delivery *d)
 		return s->distribution == FERRY_BROADCAST && subscription_of(s, d)->index > 0;
 	case FAULT_ONE_GROUP:
 		return !s->first_group;
-	case FAULT_FORGET_PAST:
-		return r->wall_us + CLOCK_SLACK_US < s->started_wall_us;
 	default:
 		return false;
 	}

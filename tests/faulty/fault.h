@@ -24,7 +24,7 @@
 	X(ACK_UNDECODABLE, "ack-undecodable", 1, "a record without an envelope is acked unseen")             \
 	X(HALF_BROADCAST, "half-broadcast", 1, "only a source's first broadcast subscription gets a message") \
 	X(ONE_GROUP, "one-group", 1, "only the first group of the process gets a message")                   \
-	X(FORGET_PAST, "forget-past", 1, "what was published before the source started is acked unseen")     \
+	X(FORGET_PAST, "forget-past", 1, "each start makes a new group, which has no past")                  \
 	X(SEE_PAST, "see-past", 1, "a new group begins with the oldest record")                              \
 	X(WRONG_ORDER, "wrong-order", 1, "neighbours change places")                                         \
 	X(NO_ATTEMPT, "no-attempt", 1, "the attempt and the deliveries are always 1")                        \

@@ -46,7 +46,6 @@ struct ferry_source {
 	char group[64];
 	int32_t distribution;
 	bool first_group;              /* the first group that the process opened */
-	int64_t started_wall_us;       /* when source_start began */
 	atomic_int open;               /* deliveries that are not settled */
 	_Atomic int64_t shut_until_us; /* FAULT_RETRY_BLOCKS */
 };

@@ -32,6 +32,11 @@ int faulty_source_open(struct ferry_connection *c, const struct ferry_source_spe
 	s->distribution = spec->distribution;
 	s->first_group = spec->distribution != FERRY_COMPETING || is_first_group(spec->group);
 	struct ferry_source_spec changed = *spec;
+	char group[128];
+	if (c->fault == FAULT_FORGET_PAST && spec->distribution == FERRY_COMPETING) {
+		snprintf(group, sizeof(group), "%s-%s", spec->group, c->config.instance);
+		changed.group = group;
+	}
 	if (c->fault == FAULT_SHORT_LEASE)
 		changed.takeover_ms = 1;
 	int rc = inner.source_open(c->inner, &changed, &s->inner, err);
@@ -54,6 +59,10 @@ int faulty_subscribe(struct ferry_source *s, const struct ferry_subscription_spe
 	struct ferry_subscription_spec changed = *spec;
 	if (c->fault == FAULT_SEE_PAST)
 		changed.start = FERRY_START_EARLIEST;
+	if (c->fault == FAULT_FORGET_PAST) {
+		changed.start = FERRY_START_NEW;
+		changed.durable = NULL;
+	}
 	if (c->fault == FAULT_IGNORE_MAX_UNSETTLED)
 		changed.max_unsettled = INT32_MAX;
 	int rc = inner.subscribe(s->inner, &changed, &sub->inner, err);
@@ -104,8 +113,6 @@ static int leave_group(struct ferry_source *s, int64_t deadline_us, struct ferry
 
 int faulty_source_start(struct ferry_source *s, int64_t deadline_us, struct ferry_error *err)
 {
-	if (!s->started_wall_us)
-		s->started_wall_us = s->connection->host->wall_us(s->connection->core);
 	int rc = 0;
 	if (s->connection->fault == FAULT_LEAK_OBJECTS && s->distribution == FERRY_BROADCAST)
 		rc = leave_group(s, deadline_us, err);

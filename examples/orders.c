@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <ferry/ferry.h>
 
@@ -350,6 +351,24 @@ static int on_packing(struct ferry_message *message, void *ctx)
 	return 0;
 }
 
+/* Wait until no more than this is under way: a handler's note is a moment older than the end of its delivery,
+ * and the end is not announced. */
+static void wait_in_flight(struct shop *shop, uint64_t count)
+{
+	const struct timespec pause = {.tv_nsec = 1000000};
+	int64_t end = ferry_bus_now_us(shop->bus) + 30000000;
+	struct ferry_group_stats sum;
+	do {
+		struct ferry_error err;
+		struct ferry_stats *stats = ferry_stats_take(shop->bus, &err);
+		if (!stats)
+			fail("accounting", err.text);
+		sum = ferry_stats_sum(stats, NULL);
+		ferry_stats_free(stats);
+		nanosleep(&pause, NULL);
+	} while (sum.in_flight > count && ferry_bus_now_us(shop->bus) < end);
+}
+
 static void show_stop(struct shop *shop)
 {
 	struct ferry_stop_report report = {.size = sizeof report};
@@ -357,6 +376,7 @@ static void show_stop(struct shop *shop)
 	printf("\n9. A graceful stop: what has begun is finished, what has not is handed back.\n");
 	publish(shop, "order.packed", "A1", NULL);
 	expect(&shop->packing, 1, "packing");
+	wait_in_flight(shop, 1);
 	if (ferry_bus_stop(shop->bus, 30000, &report, &err))
 		fail("stop", err.text);
 	page_print(&shop->packing, "packing", false);

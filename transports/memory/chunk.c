@@ -18,10 +18,25 @@ static const struct ferry_view *views_of(const struct ferry_record *message)
 	return (const struct ferry_view *)(const void *)((const char *)message + VIEWS_OFFSET);
 }
 
-size_t record_size(const struct ferry_record *message)
+static int is_plain(const struct ferry_record *m, struct ferry_view own)
 {
+	return m->source.data == own.data && !m->attribute_count && m->payload.data && !m->key.data &&
+	       !m->id.data && !m->content_type.data && !m->trace_id.data && !m->traceparent.data &&
+	       !m->tracestate.data;
+}
+
+static size_t round_up(size_t size, size_t largest)
+{
+	size = (size + 15) & ~(size_t)15;
+	return (size | largest) <= UINT32_MAX ? size : 0;
+}
+
+size_t record_size(const struct ferry_record *message, struct ferry_view own)
+{
+	if (is_plain(message, own))
+		return round_up(sizeof(struct record) + message->payload.size + 1, message->payload.size);
 	const struct ferry_view *views = views_of(message);
-	size_t size = sizeof(struct record) + message->attribute_count * sizeof(struct ferry_attribute) + 15;
+	size_t size = sizeof(struct record) + message->attribute_count * sizeof(struct ferry_attribute);
 	size_t largest = message->attribute_count << 16;
 	for (int i = 0; i < RECORD_VIEWS; i++) {
 		largest |= views[i].size;
@@ -29,16 +44,16 @@ size_t record_size(const struct ferry_record *message)
 	}
 	for (size_t i = 0; i < message->attribute_count; i++)
 		size += strlen(message->attributes[i].name) + strlen(message->attributes[i].value) + 2;
-	return (size | largest) <= UINT32_MAX ? size & ~(size_t)15 : 0;
+	return round_up(size, largest);
 }
 
-void record_write(struct record *record, const struct ferry_record *message, size_t size)
+/* Views and attributes; returns which views are there. */
+static unsigned write_all(struct record *record, const struct ferry_record *message)
 {
 	const struct ferry_view *views = views_of(message);
 	struct ferry_attribute *attributes = (struct ferry_attribute *)(record + 1);
 	char *at = (char *)(attributes + message->attribute_count);
 	unsigned present = 0;
-
 	for (int i = 0; i < RECORD_VIEWS; i++) {
 		if (!views[i].data)
 			continue;
@@ -54,6 +69,21 @@ void record_write(struct record *record, const struct ferry_record *message, siz
 		attributes[i].value = at;
 		at = stpcpy(at, message->attributes[i].value) + 1;
 	}
+	return present;
+}
+
+void record_write(struct record *record, const struct ferry_record *message, size_t size,
+		  struct ferry_view own)
+{
+	unsigned present = PRESENT_OWN;
+	if (is_plain(message, own)) {
+		char *at = (char *)(record + 1);
+		record->views[0] = (uint32_t)message->payload.size;
+		memcpy(at, message->payload.data, message->payload.size);
+		at[message->payload.size] = '\0';
+	} else {
+		present = write_all(record, message);
+	}
 	record->id_bits[0] = message->id_bits[0];
 	record->id_bits[1] = message->id_bits[1];
 	record->wall_us = message->wall_us;
@@ -62,31 +92,37 @@ void record_write(struct record *record, const struct ferry_record *message, siz
 	record->present = (uint16_t)present;
 }
 
-void record_read(struct record *record, struct ferry_view topic, struct ferry_record *message)
+void record_read(struct record *record, struct ferry_view topic, struct ferry_record *message,
+		 struct ferry_view own)
 {
+	message->topic = topic;
+	message->id_bits[0] = record->id_bits[0];
+	message->id_bits[1] = record->id_bits[1];
+	message->wall_us = record->wall_us;
+	if (record->present == PRESENT_OWN) {
+		message->payload = (struct ferry_view){record + 1, record->views[0]};
+		message->source = own;
+		return;
+	}
 	struct ferry_view *views = (struct ferry_view *)(void *)((char *)message + VIEWS_OFFSET);
 	const struct ferry_attribute *attributes = (const struct ferry_attribute *)(record + 1);
 	const char *at = (const char *)(attributes + record->attribute_count);
-
-	message->topic = topic;
-	memset(views, 0, RECORD_VIEWS * sizeof *views);
 	for (unsigned i = 0, present = record->present; present; i++, present >>= 1) {
 		if (!(present & 1))
 			continue;
 		views[i] = (struct ferry_view){at, record->views[i]};
 		at += record->views[i] + (size_t)1;
 	}
-	message->id_bits[0] = record->id_bits[0];
-	message->id_bits[1] = record->id_bits[1];
-	message->wall_us = record->wall_us;
 	message->attributes = record->attribute_count ? attributes : NULL;
 	message->attribute_count = record->attribute_count;
 }
 
 /* ---- the pool ---- */
 
-void pool_init(struct pool *pool, const struct ferry_host *host, void *core, int64_t budget)
+void pool_init(struct pool *pool, const struct ferry_host *host, void *core, int64_t budget,
+	       const char *service)
 {
+	pool->own = (struct ferry_view){service, strlen(service)};
 	pool->host = host;
 	pool->core = core;
 	pool->budget = budget > 0 ? (size_t)budget : SIZE_MAX;

@@ -42,19 +42,26 @@ struct record {
 	uint32_t views[RECORD_VIEWS]; /* their sizes */
 };
 
+/* Most messages have a payload, the process's own service as source, and nothing else: `own`, which outlives
+ * the records, is not copied into each. */
+#define PRESENT_OWN (1u << RECORD_VIEWS)
+
 /* What it takes to store the message, or 0: more than 4 GiB or 65 535 attributes. */
-size_t record_size(const struct ferry_record *message);
-/* `size` is record_size(message); sequence and bytes are the caller's to set. */
-void record_write(struct record *record, const struct ferry_record *message, size_t size);
-/* Set the message's views to the record. */
-void record_read(struct record *record, struct ferry_view topic, struct ferry_record *message);
+size_t record_size(const struct ferry_record *message, struct ferry_view own);
+/* `size` is record_size(message, own); sequence and bytes are the caller's to set. */
+void record_write(struct record *record, const struct ferry_record *message, size_t size,
+		  struct ferry_view own);
+/* Set the message, whose views are empty, to the record. */
+void record_read(struct record *record, struct ferry_view topic, struct ferry_record *message,
+		 struct ferry_view own);
 
 /* All memory that the connection holds for records, bounded by memory_budget. */
 struct pool {
 	const struct ferry_host *host;
 	void *core;
 	size_t budget;
-	_Atomic int relieved; /* host->writable is owed: see pool_relieve */
+	struct ferry_view own; /* the service: the source of what this process publishes */
+	_Atomic int relieved;  /* host->writable is owed: see pool_relieve */
 
 	pthread_mutex_t lock; /* the last to be taken */
 	size_t used;          /* bytes of chunks in use */
@@ -63,7 +70,8 @@ struct pool {
 	struct chunk *spares[CHUNK_CLASSES];
 };
 
-void pool_init(struct pool *pool, const struct ferry_host *host, void *core, int64_t budget);
+void pool_init(struct pool *pool, const struct ferry_host *host, void *core, int64_t budget,
+	       const char *service);
 void pool_finish(struct pool *pool);
 
 /*

@@ -98,7 +98,7 @@ static void deliver(struct ferry_subscription *cursor, struct ferry_delivery *de
 		    const struct retry *what)
 {
 	struct ferry_view topic = {cursor->log->topic, cursor->log->topic_size};
-	record_read(what->record, topic, &delivery->record);
+	record_read(what->record, topic, &delivery->record, cursor->log->pool->own);
 	delivery->subscription = cursor->core;
 	delivery->attempt = what->attempt;
 	delivery->deliveries = 0;
@@ -253,9 +253,9 @@ static struct chunk *copy_out(const struct ferry_destination *log, struct record
 	struct chunk *chunk = pool_get(log->pool, sizeof(struct chunk) + record->size, 1, &error);
 	if (!chunk)
 		return NULL;
-	record_read(record, (struct ferry_view){log->topic, log->topic_size}, &message);
+	record_read(record, (struct ferry_view){log->topic, log->topic_size}, &message, log->pool->own);
 	struct record *copy = chunk_record(chunk, 0);
-	record_write(copy, &message, record->size);
+	record_write(copy, &message, record->size, log->pool->own);
 	copy->sequence = record->sequence;
 	copy->bytes = record->bytes;
 	chunk->first = record->sequence;

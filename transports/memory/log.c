@@ -155,7 +155,7 @@ enum { FULL = 1, STARVED = 2 };
 
 static int append(struct ferry_destination *log, const struct ferry_record *message, int always)
 {
-	size_t size = record_size(message);
+	size_t size = record_size(message, log->pool->own);
 	if (!log->cursors && !atomic_load_explicit(&log->retain, memory_order_relaxed))
 		return 0; /* for nobody */
 	if (!size || (!always && size + sizeof(struct chunk) > log->pool->budget))
@@ -168,7 +168,7 @@ static int append(struct ferry_destination *log, const struct ferry_record *mess
 			return error == FERRY_E_AGAIN ? STARVED : error;
 	}
 	struct record *record = (struct record *)(void *)log->at;
-	record_write(record, message, size);
+	record_write(record, message, size, log->pool->own);
 	record->sequence = log->next++;
 	record->bytes = log->bytes += size;
 	log->at += size;

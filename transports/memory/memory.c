@@ -97,7 +97,7 @@ static int memory_create(const struct ferry_host *host, void *core, const struct
 	connection->host = host;
 	connection->core = core;
 	connection->config = config;
-	pool_init(&connection->pool, host, core, config->memory_budget);
+	pool_init(&connection->pool, host, core, config->memory_budget, config->service);
 	pthread_mutex_init(&connection->lock, NULL);
 	*ret = connection;
 	return 0;

@@ -25,7 +25,7 @@ static int on_message(struct ferry_message *message, void *ctx)
 
 static bool report(const struct ferry_error *err)
 {
-	fprintf(stderr, "bench_memory: ferry: %s\n", err->text);
+	fprintf(stderr, "bench-memory: ferry: %s\n", err->text);
 	return false;
 }
 

@@ -62,7 +62,7 @@ static bool sound(const struct row *row, const char *side, const struct outcome 
 {
 	if (!outcome->lost && !outcome->duplicates)
 		return true;
-	fprintf(stderr, "bench_memory: row %s: %s: %llu lost, %llu repeated\n", row->name, side,
+	fprintf(stderr, "bench-memory: row %s: %s: %llu lost, %llu repeated\n", row->name, side,
 		(unsigned long long)outcome->lost, (unsigned long long)outcome->duplicates);
 	return false;
 }
@@ -127,7 +127,7 @@ static bool run_rows(const struct options *options)
 	return true;
 }
 
-static const char help[] = "Usage: bench_memory [--pairs N] [--quick] [--only ROW]\n"
+static const char help[] = "Usage: bench-memory [--pairs N] [--quick] [--only ROW]\n"
 			   "\n"
 			   "  --pairs N    measure each row N times, ferry and ZeroMQ in turn [7]\n"
 			   "  --quick      a tenth of the messages\n"

@@ -88,7 +88,7 @@ static bool wait_all(const struct row *row, struct receiver *receivers, bool war
 	end.tv_sec += PATIENCE_S;
 	for (unsigned int i = 0; i < row->receivers; i++) {
 		if (sem_timedwait(warmed ? &receivers[i].warmed : &receivers[i].done, &end)) {
-			fprintf(stderr, "bench_memory: row %s: not everything arrived\n", row->name);
+			fprintf(stderr, "bench-memory: row %s: not everything arrived\n", row->name);
 			return false;
 		}
 	}
@@ -133,7 +133,7 @@ bool publish_all(const struct row *row, struct receiver *receivers,
 		publishers[i].side = sides[i];
 		if (!publishers[i].buffer ||
 		    pthread_create(&publishers[i].thread, NULL, publisher_main, &publishers[i])) {
-			fprintf(stderr, "bench_memory: no memory or threads\n");
+			fprintf(stderr, "bench-memory: no memory or threads\n");
 			exit(1); /* the others wait at the barrier for one that will not come */
 		}
 	}

@@ -21,7 +21,7 @@ struct puller {
 
 static bool report(const char *what)
 {
-	fprintf(stderr, "bench_memory: ZeroMQ: %s: %s\n", what, zmq_strerror(zmq_errno()));
+	fprintf(stderr, "bench-memory: ZeroMQ: %s: %s\n", what, zmq_strerror(zmq_errno()));
 	return false;
 }
 

@@ -150,6 +150,14 @@ static bool is_row(const char *name)
 	return false;
 }
 
+static bool read_pairs(const char *text, unsigned int *ret)
+{
+	char *end;
+	long pairs = strtol(text, &end, 10);
+	*ret = (unsigned int)pairs;
+	return !*end && pairs >= 1 && pairs <= PAIRS_MAX;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option long_options[] = {{"pairs", required_argument, NULL, 'p'},
@@ -160,17 +168,15 @@ int main(int argc, char **argv)
 	struct options options = {.pairs = 7};
 	int option;
 	while ((option = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
-		long pairs = option == 'p' ? strtol(optarg, NULL, 10) : 1;
 		if (option == 'h') {
 			print_help(stdout);
 			return 0;
 		}
-		if (option == '?' || pairs < 1 || pairs > PAIRS_MAX || (option == 'o' && !is_row(optarg))) {
+		if (option == '?' || (option == 'o' && !is_row(optarg)) ||
+		    (option == 'p' && !read_pairs(optarg, &options.pairs))) {
 			print_help(stderr);
 			return 2;
 		}
-		if (option == 'p')
-			options.pairs = (unsigned int)pairs;
 		options.quick = options.quick || option == 'q';
 		options.only = option == 'o' ? optarg : options.only;
 	}

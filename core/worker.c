@@ -263,12 +263,15 @@ static void flush(struct worker *w, struct worker *own)
 	bus->api->settle(s->group->source, settles, count);
 	w->flushed = done;
 
+	uint32_t stale = 0;
 	pthread_mutex_lock(&s->lock);
 	for (uint32_t i = 0; i < count; i++) {
-		struct ferry_message *m = (struct ferry_message *)(void *)settles[i].delivery;
-		count_ending(s, settles[i].result ? END_STALE : END_HANDLED);
-		m->ended = true;
+		((struct ferry_message *)(void *)settles[i].delivery)->ended = true;
+		stale += settles[i].result != 0;
 	}
+	s->count.handled += count - stale;
+	s->count.stale += stale;
+	s->count.in_flight -= count;
 	bool submit = s->stalled || next.first;
 	for (struct ferry_message *m; (m = queue_pop(&next));)
 		route_ready(s, m);

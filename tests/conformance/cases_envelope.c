@@ -97,7 +97,7 @@ static void check_attributes(struct round_trip *trip, struct ferry_message *m, c
 static void check_identity(struct round_trip *trip, struct ferry_message *m, const struct sent *s)
 {
 	struct conformance *c = trip->c;
-	const char *content_type = s->content_type ? s->content_type : "application/octet-stream";
+	const char *content_type = s->content_type ? s->content_type : "";
 	char position[128] = "";
 	size_t size;
 

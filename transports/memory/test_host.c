@@ -161,6 +161,7 @@ int try_connect(struct limits limits)
 	bus.config = (struct ferry_config){
 		.size = sizeof bus.config,
 		.settings = bus.settings,
+		.service = "service",
 		.memory_budget = limits.budget ? limits.budget : 64 << 20,
 	};
 	bus.writable = 0;

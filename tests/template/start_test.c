@@ -141,10 +141,31 @@ static void every_allocation_may_fail(void)
 	CHECK(n > 8);
 }
 
+/* ---- what is said about it ---- */
+
+static void the_readme_lists_every_setting(void)
+{
+	static const char *const types[] = {"",         "text",   "secret", "integer", "size",
+					    "duration", "switch", "choice", "prefix"};
+	static char text[64 * 1024];
+	FILE *file = fopen(TEST_README, "r");
+	CHECK(file);
+	CHECK(fread(text, 1, sizeof text - 1, file) > 0);
+	CHECK_EQ(fclose(file), 0);
+	for (const struct ferry_option *option = plugin->options; option->name; option++) {
+		char row[512];
+		snprintf(row, sizeof row, "| `%s` | %s | `%s` | %s |\n", option->name, types[option->type],
+			 option->default_value, option->help);
+		if (!strstr(text, row))
+			test_fail(__FILE__, __LINE__, "%s lacks the row: %s", TEST_README, row);
+	}
+}
+
 const struct test_case start_tests[] = {
 	TEST(check_creates_nothing),
 	TEST(start_says_what_is_wrong),
 	TEST(every_allocation_may_fail),
+	TEST(the_readme_lists_every_setting),
 	{NULL, NULL},
 };
 

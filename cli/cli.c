@@ -10,13 +10,13 @@
 void cli_error(const char *format, ...)
 {
 	va_list arguments;
-	va_start(arguments, format);
-	flockfile(stderr);
+	flockfile(stderr); /* a line of another thread may come at the same time */
 	fputs("ferry: ", stderr);
+	va_start(arguments, format);
 	vfprintf(stderr, format, arguments);
+	va_end(arguments);
 	fputc('\n', stderr);
 	funlockfile(stderr);
-	va_end(arguments);
 }
 
 int cli_usage(const char *command, const char *format, ...)

@@ -10,6 +10,9 @@
 
 #define STOP_MS 10000
 
+static const struct ferry_attribute region[] = {{"region", "eu"}, {NULL, NULL}};
+static const struct ferry_publish_options with_region = {.size = sizeof with_region, .attributes = region};
+
 struct side {
 	struct ferry_publisher *publisher;
 	const struct ferry_publish_options *options;
@@ -85,12 +88,9 @@ static bool run(struct ferry_bus *bus, const struct row *row, struct receiver *r
 		struct outcome *ret)
 {
 	struct ferry_error err;
-	const struct ferry_attribute *region = row->filtered ? FERRY_ATTRIBUTES({"region", "eu"}) : NULL;
-	const struct ferry_publish_options *options =
-		FERRY_OPTIONS(ferry_publish_options, .attributes = region);
 	void *contexts[16] = {NULL};
-	if (!subscribe(bus, row, receivers, region) ||
-	    !open_sides(bus, row, sides, row->filtered ? options : NULL))
+	if (!subscribe(bus, row, receivers, row->filtered ? region : NULL) ||
+	    !open_sides(bus, row, sides, row->filtered ? &with_region : NULL))
 		return false;
 	for (unsigned int i = 0; i < row->publishers; i++)
 		contexts[i] = &sides[i];

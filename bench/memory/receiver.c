@@ -169,9 +169,9 @@ void receivers_count(const struct row *row, const struct receiver *receivers, st
 		ret->duplicates += receivers[i].duplicates;
 	}
 	if (row->pause_ns) {
-		size_t count = (size_t)row->messages;
+		size_t count = (size_t)row->messages, middle = count / 2, high = count * 99 / 100;
 		qsort(receivers->latencies, count, sizeof(int64_t), compare);
-		ret->p50_us = (double)receivers->latencies[count / 2] / 1000;
-		ret->p99_us = (double)receivers->latencies[count * 99 / 100] / 1000;
+		ret->p50_us = (double)receivers->latencies[middle] / 1000;
+		ret->p99_us = (double)receivers->latencies[high] / 1000;
 	}
 }

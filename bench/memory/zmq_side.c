@@ -120,8 +120,9 @@ static bool start_pullers(struct sockets *sockets, const struct row *row, struct
 
 static void close_sockets(struct sockets *sockets, const struct row *row)
 {
-	zmq_ctx_shutdown(sockets->context);
-	for (unsigned int i = 0; i < row->receivers; i++) {
+	if (sockets->context)
+		zmq_ctx_shutdown(sockets->context);
+	for (unsigned int i = 0; sockets->pullers && i < row->receivers; i++) {
 		struct puller *puller = &sockets->pullers[i];
 		if (puller->running)
 			pthread_join(puller->thread, NULL);
@@ -133,7 +134,8 @@ static void close_sockets(struct sockets *sockets, const struct row *row)
 		if (sockets->senders[i])
 			zmq_close(sockets->senders[i]);
 	}
-	zmq_ctx_term(sockets->context);
+	if (sockets->context)
+		zmq_ctx_term(sockets->context);
 	free(sockets->pullers);
 }
 
@@ -145,8 +147,7 @@ bool zmq_side_run(const struct row *row, struct outcome *ret)
 	bool ok = sockets.context && sockets.pullers && receivers && open_sockets(&sockets, row) &&
 		  start_pullers(&sockets, row, receivers) &&
 		  publish_all(row, receivers, send_single, sockets.senders, ret);
-	if (sockets.context && sockets.pullers)
-		close_sockets(&sockets, row);
+	close_sockets(&sockets, row);
 	if (ok)
 		receivers_count(row, receivers, ret);
 	receivers_free(receivers);

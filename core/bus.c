@@ -208,8 +208,13 @@ static void bus_free(struct ferry_bus *bus)
 
 void ferry_bus_close(struct ferry_bus *bus)
 {
-	if (!bus || bus_guard(bus, NULL) || inside.bus == bus)
+	if (!bus || bus_guard(bus, NULL))
 		return;
+	if (inside.bus == bus) {
+		bus_log(bus, FERRY_LOG_ERROR,
+			"ferry_bus_close from inside a handler or a completion: ignored");
+		return;
+	}
 	if (atomic_load(&bus->state) != FERRY_STATE_STOPPED && ferry_bus_stop(bus, 5000, NULL, NULL)) {
 		bus_log(bus, FERRY_LOG_ERROR, "closing while handlers run: the bus's memory is left to them");
 		return;

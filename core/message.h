@@ -73,7 +73,7 @@ struct ferry_message {
 	bool call_awaited;    /* its retry is due and waits for that call to return */
 	bool call_returned;   /* its time was up, and the call returned before that was counted */
 	bool ended;           /* the delivery has ended (subscription.lock) */
-	_Atomic bool touched;     /* this life has left something to clear */
+	_Atomic bool touched; /* this life has left something to clear */
 	_Atomic bool cancelled;
 	_Atomic int cancel_fd;  /* -1: none yet */
 	int64_t retry_after_ms; /* -1: the backoff's */

@@ -137,6 +137,16 @@ static int fetch(struct replay *r, struct ferry_message **messages)
 	return got;
 }
 
+/* What waits for its turn stays ours. */
+static void keep_leases(struct replay *r, int64_t *extended)
+{
+	int64_t now = clock_now(&r->bus->clock);
+	if (r->group->lease_us && now - *extended >= r->group->lease_us) {
+		lease_extend(r->group);
+		*extended = now;
+	}
+}
+
 /* RFC 3339 times in UTC of one length sort as text. */
 static bool is_later(const struct ferry_message *m, const char *than)
 {
@@ -147,7 +157,11 @@ static bool is_later(const struct ferry_message *m, const char *than)
 static int run(struct replay *r, struct ferry_error *err)
 {
 	struct ferry_message *messages[REPLAY_BATCH];
+	int64_t extended = clock_now(&r->bus->clock);
 	for (;;) {
+		if (atomic_load(&r->bus->stopping))
+			return fail(err, FERRY_E_STATE, "replaying %s: the bus is stopped",
+				    r->subscription->topic);
 		int got = fetch(r, messages);
 		if (got <= 0)
 			return got ? fail(err, got, "reading %s: %s", r->subscription->topic,
@@ -162,6 +176,7 @@ static int run(struct replay *r, struct ferry_error *err)
 				queue_push(&r->skipped, messages[i]);
 			else
 				code = replay_one(r, messages[i], err);
+			keep_leases(r, &extended);
 		}
 		if (code || over)
 			return code;
@@ -223,12 +238,13 @@ int ferry_dlq_replay(struct ferry_bus *bus, const char *dlq_topic, const struct 
 		return fail(err, FERRY_E_UNSUPPORTED,
 			    "replay needs the capability RETAIN, which transport %s does not have",
 			    bus->api->name);
-	if (atomic_load(&bus->state) != FERRY_STATE_READY)
-		return fail(err, FERRY_E_STATE, "ferry_dlq_replay needs a bus that is ready");
 	r.deadline_us = deadline_after(clock_real(), r.o.timeout_ms ? r.o.timeout_ms : 30000);
 	format_time(clock_wall(&bus->clock), r.begin);
 	pthread_mutex_lock(&bus->replay_lock);
-	code = open_source(&r, dlq_topic, err);
+	if (atomic_load(&bus->state) != FERRY_STATE_READY || atomic_load(&bus->stopping))
+		code = fail(err, FERRY_E_STATE, "ferry_dlq_replay needs a bus that is ready");
+	if (!code)
+		code = open_source(&r, dlq_topic, err);
 	if (!code)
 		code = run(&r, err);
 	close_source(&r);

@@ -123,6 +123,9 @@ static int take_apart(struct ferry_bus *bus, int64_t deadline_real_us)
 	int64_t left = deadline_real_us == INT64_MAX ? INT64_MAX / 4 : deadline_real_us - clock_real();
 	int64_t deadline = clock_now(&bus->clock) + (left > 0 ? left : 0);
 	int code = 0;
+	/* A replay sees that the bus stops and ends. */
+	pthread_mutex_lock(&bus->replay_lock);
+	pthread_mutex_unlock(&bus->replay_lock);
 	if (bus->connected && bus->api->flush)
 		(void)bus->api->flush(bus->connection,
 				      deadline); /* what has no result then ends UNKNOWN in stop */

@@ -72,25 +72,31 @@ void lease_end(struct group *g, struct ferry_message *m)
 	pthread_mutex_unlock(&g->lock);
 }
 
-void lease_renew(struct timer *timer)
+bool lease_extend(struct group *g)
 {
-	struct group *g = (struct group *)(void *)((char *)timer - offsetof(struct group, lease));
-	struct ferry_bus *bus = g->bus;
 	struct ferry_settle settles[BATCH_MAX];
 	size_t count = 0;
 	/* The lock keeps a final verb from overtaking: nothing is extended after its end. */
 	pthread_mutex_lock(&g->lock);
+	bool any = g->leased.first != NULL;
 	for (struct ferry_message *m = g->leased.first; m; m = m->lease_link.next) {
 		settles[count++] =
 			(struct ferry_settle){.delivery = &m->delivery, .verb = FERRY_SETTLE_EXTEND};
 		if (count == BATCH_MAX || !m->lease_link.next) {
-			bus->api->settle(g->source, settles, count);
+			g->bus->api->settle(g->source, settles, count);
 			count = 0;
 		}
 	}
 	pthread_mutex_unlock(&g->lock);
-	if (!atomic_load(&bus->stopping) || g->leased.first)
-		timer_set(&bus->timers, &g->lease, clock_now(&bus->clock) + g->lease_us);
+	return any;
+}
+
+void lease_renew(struct timer *timer)
+{
+	struct group *g = (struct group *)(void *)((char *)timer - offsetof(struct group, lease));
+	bool any = lease_extend(g);
+	if (any || !atomic_load(&g->bus->stopping))
+		timer_set(&g->bus->timers, &g->lease, clock_now(&g->bus->clock) + g->lease_us);
 }
 
 /* ---- ends ---- */

@@ -56,7 +56,9 @@ void hold_take_all(struct subscription *s, struct message_queue *into);
 /* Deliveries of a source with a lease. */
 void lease_begin(struct group *g, struct ferry_message *m);
 void lease_end(struct group *g, struct ferry_message *m);
-/* Renew every lease of the source, and set the timer again. */
+/* Renew every lease of the source; false when it has none. */
+bool lease_extend(struct group *g);
+/* The same, and set the timer again. */
 void lease_renew(struct timer *timer);
 
 /* Count an ending. [subscription.lock held] */

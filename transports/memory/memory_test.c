@@ -71,6 +71,34 @@ static void carries_every_field(void)
 	disconnect();
 }
 
+/* The usual message: a payload and the process's own service as source, which is not copied. */
+static void carries_its_own_source(void)
+{
+	struct reader reader;
+	struct batch batch;
+	CONNECT(0);
+	subscribe(&reader, "g", "t", NEW, 0);
+	struct ferry_outgoing out = outgoing("t", "17", 2), *list = &out;
+	out.record.source = view(bus.config.service, strlen(bus.config.service));
+	CHECK_EQ(bus.api->publish(bus.connection, &list, 1), 1);
+	out.record.key = view("k", 1);
+	CHECK_EQ(bus.api->publish(bus.connection, &list, 1), 1);
+	for (uint32_t attempt = 1; attempt <= 3; attempt++) { /* in the log, then copied out */
+		CHECK_EQ(fetch(&reader, &batch, BATCH), 2);
+		for (size_t i = 0; i < 2; i++) {
+			const struct ferry_record *r = &batch.deliveries[i].record;
+			CHECK(is_text(r->payload, "17") && is_text(r->source, "service") &&
+			      is_text(r->topic, "t"));
+			CHECK(i ? is_text(r->key, "k") : !r->key.data);
+			CHECK(r->id_bits[0] == 7 && r->id_bits[1] == 9 && !r->attribute_count);
+			CHECK_EQ(batch.deliveries[i].attempt, attempt);
+			CHECK_EQ(settle(&reader, &batch.deliveries[i], FERRY_SETTLE_NACK, 0, 0), 0);
+		}
+	}
+	CHECK_EQ(close_source(reader.source), 2);
+	disconnect();
+}
+
 /* Nothing is stored for nobody. */
 static void stores_nothing_without_a_reader(void)
 {
@@ -705,6 +733,7 @@ static void survives_every_allocation_failure(void)
 static const struct test tests[] = {
 	TEST(is_described_by_its_readme),
 	TEST(carries_every_field),
+	TEST(carries_its_own_source),
 	TEST(stores_nothing_without_a_reader),
 	TEST(settles_out_of_order),
 	TEST(retries_when_due_in_order),

@@ -128,6 +128,20 @@ const struct run runs[] = {
 	 NULL,
 	 "rate=1000;handled.count=50;lost=0;published.seconds>0.048;latency_us.p50>0"},
 
+	{{"bench", "memory:?full=reject&queue=4", "--messages", "20000", SIZE, "--warmup", "0", "--format",
+	  "json"},
+	 1,
+	 NULL,
+	 "the first publish that failed: ",
+	 NULL,
+	 "rejected>0;published.count>0;lost=0;unknown=0;unsent=0"},
+	{{BENCH, "--messages", "2", SIZE, "--publishers", "5", "--handlers", "3", "--format", "json"},
+	 0,
+	 NULL,
+	 "",
+	 NULL,
+	 "published.count=2;handled.count=2"},
+
 	/* bench: what it is there to find */
 	{{"bench", "faulty:?inner=memory:&fault=lose&every=100", MESSAGES, SIZE, "--warmup", "0", "--timeout",
 	  "1", "--format", "json"},

@@ -172,6 +172,19 @@ static void check_full_disk(const char *program)
 		complain(&run, "standard output could not be written, and the status is not 1", NULL);
 }
 
+static void check_url_of_environment(const char *program)
+{
+	static const struct run run = {{"bench", "--messages", "10", "--size", "8"},
+				       0,
+				       "memory: 10 messages of 8 bytes",
+				       "",
+				       NULL,
+				       NULL};
+	setenv("FERRY_URL", "memory:", 1);
+	check(program, &run);
+	unsetenv("FERRY_URL");
+}
+
 /* ---- the transports that are found ---- */
 
 /* A folder with a file that is no transport. */
@@ -201,8 +214,9 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < run_count; i++)
 		check(argv[1], &runs[i]);
 	check_full_disk(argv[1]);
+	check_url_of_environment(argv[1]);
 	unlink(file);
 	rmdir(folder);
-	printf("%zu runs, %d failures\n", run_count + 1, failures);
+	printf("%zu runs, %d failures\n", run_count + 2, failures);
 	return failures ? 1 : 0;
 }

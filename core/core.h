@@ -226,7 +226,7 @@ struct ferry_bus {
 	uint32_t handler_serial;
 
 	pthread_mutex_t topics_lock;
-	struct topic *topics;
+	_Atomic(struct topic *) topics; /* newest first; entries stay: read without the lock */
 
 	pthread_mutex_t room_lock; /* publishers that wait for room */
 	pthread_cond_t room;

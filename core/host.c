@@ -60,8 +60,7 @@ static void host_ready(void *core, void *subscription_core)
 	pool_submit(subscription_core);
 }
 
-/* A retry that the plugin keeps is due: somebody should fetch it. */
-static void wake_over(struct timer *timer)
+void host_wake_over(struct timer *timer)
 {
 	pool_submit((struct subscription *)(void *)((char *)timer - offsetof(struct subscription, wake)));
 }
@@ -70,18 +69,15 @@ static void host_wake_at(void *core, void *subscription_core, int64_t due_us)
 {
 	struct ferry_bus *bus = core;
 	struct subscription *s = subscription_core;
-	s->wake.fire = wake_over;
 	timer_set_earlier(&bus->timers, &s->wake, due_us);
 }
 
 static void host_evicted(void *core, const char *topic, uint64_t count)
 {
 	struct ferry_bus *bus = core;
-	pthread_mutex_lock(&bus->topics_lock);
-	for (struct topic *t = bus->topics; t; t = t->next)
+	for (struct topic *t = atomic_load(&bus->topics); t; t = t->next)
 		if (strcmp(t->name, topic) == 0)
 			atomic_fetch_add_explicit(&t->evicted, count, memory_order_relaxed);
-	pthread_mutex_unlock(&bus->topics_lock);
 }
 
 static void host_event(void *core, int event, const struct ferry_error *why)

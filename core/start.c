@@ -89,10 +89,7 @@ static int resolve_topics(struct ferry_bus *bus, int64_t deadline_us, struct fer
 				s->dlq = topic;
 		}
 	}
-	pthread_mutex_lock(&bus->topics_lock);
-	struct topic *first = bus->topics;
-	pthread_mutex_unlock(&bus->topics_lock);
-	for (struct topic *t = first; t && !code; t = t->next)
+	for (struct topic *t = atomic_load(&bus->topics); t && !code; t = t->next)
 		if (atomic_load(&t->published_to))
 			code = topic_resolve(bus, t, deadline_us, err);
 	return code;

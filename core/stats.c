@@ -27,7 +27,7 @@ static const char *handler_name(const struct subscription *s)
 	return s->group->distribution == FERRY_BROADCAST ? s->handlers->name : "";
 }
 
-static size_t measure(const struct ferry_bus *bus, struct ferry_stats *stats)
+static size_t measure(const struct ferry_bus *bus, const struct topic *first, struct ferry_stats *stats)
 {
 	size_t text = 1;
 	for (const struct group *g = bus->groups; g; g = g->next) {
@@ -36,7 +36,7 @@ static size_t measure(const struct ferry_bus *bus, struct ferry_stats *stats)
 			text += strlen(g->name) + strlen(s->topic) + strlen(handler_name(s)) + 3;
 		}
 	}
-	for (const struct topic *t = bus->topics; t; t = t->next) {
+	for (const struct topic *t = first; t; t = t->next) {
 		stats->topic_count++;
 		text += strlen(t->name) + 1;
 	}
@@ -93,10 +93,11 @@ struct ferry_stats *ferry_stats_take(struct ferry_bus *bus, struct ferry_error *
 		return NULL;
 	}
 	stats->allocator = *a;
-	/* Groups only grow before the start, topics under their lock. */
+	/* Groups only grow before the start, under this lock. */
 	pthread_mutex_lock(&bus->lock);
-	pthread_mutex_lock(&bus->topics_lock);
-	size_t text = measure(bus, stats);
+	/* One look at the list for both passes: later topics stand before it. */
+	const struct topic *first = atomic_load(&bus->topics);
+	size_t text = measure(bus, first, stats);
 	stats->groups = alloc_zeroed(a, (stats->group_count + 1) * sizeof *stats->groups);
 	stats->topics = alloc_zeroed(a, (stats->topic_count + 1) * sizeof *stats->topics);
 	stats->text = alloc_bytes(a, text);
@@ -108,10 +109,9 @@ struct ferry_stats *ferry_stats_take(struct ferry_bus *bus, struct ferry_error *
 			for (struct subscription *s = g->subscriptions; s; s = s->next)
 				fill_group(s, row++, &cursor);
 		struct ferry_topic_stats *topic = stats->topics;
-		for (const struct topic *t = bus->topics; t; t = t->next)
+		for (const struct topic *t = first; t; t = t->next)
 			fill_topic(t, topic++, &cursor);
 	}
-	pthread_mutex_unlock(&bus->topics_lock);
 	pthread_mutex_unlock(&bus->lock);
 	if (ok)
 		return stats;

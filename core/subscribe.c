@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "host.h"
 #include "names.h"
 #include "options.h"
 #include "publisher.h"
@@ -78,6 +79,7 @@ struct subscription *subscription_make(struct group *g, const char *topic)
 	if (!s)
 		return NULL;
 	s->group = g;
+	s->wake.fire = host_wake_over;
 	s->topic = alloc_string(a, topic);
 	if (!s->topic || pthread_mutex_init(&s->lock, NULL)) {
 		alloc_free(a, s->topic);

@@ -17,8 +17,8 @@ static struct topic *topic_make(struct ferry_bus *bus, const char *name)
 		alloc_free(bus->allocator, t);
 		return NULL;
 	}
-	t->next = bus->topics;
-	bus->topics = t;
+	t->next = atomic_load(&bus->topics);
+	atomic_store(&bus->topics, t);
 	return t;
 }
 
@@ -33,7 +33,7 @@ int topic_get(struct ferry_bus *bus, const char *name, bool derived, struct topi
 			    name, derived ? NAME_DERIVED_MAX : NAME_TOPIC_MAX);
 	int code = 0;
 	pthread_mutex_lock(&bus->topics_lock);
-	struct topic *t = bus->topics;
+	struct topic *t = atomic_load(&bus->topics);
 	while (t && strcmp(t->name, name) != 0) {
 		if (names_collide(t->name, name)) {
 			code = fail(err, FERRY_E_INVALID,
@@ -66,9 +66,8 @@ int topic_resolve(struct ferry_bus *bus, struct topic *topic, int64_t deadline_u
 
 void topics_free(struct ferry_bus *bus)
 {
-	while (bus->topics) {
-		struct topic *t = bus->topics;
-		bus->topics = t->next;
+	for (struct topic *t; (t = atomic_load(&bus->topics));) {
+		atomic_store(&bus->topics, t->next);
 		alloc_free(bus->allocator, t->name);
 		alloc_free(bus->allocator, t);
 	}

@@ -149,8 +149,9 @@ struct ferry_subscription_spec {
 };
 
 /*
- * One message on its way in.  The struct is the core's: fetch fills it in, looking at `size` before
- * it writes a field that was appended later.  Views live until the delivery is released.
+ * One message on its way in.  The struct is the core's, all zero but for the two sizes: fetch fills it in,
+ * looking at `size` before it writes a field that was appended later.  Views live until the delivery is
+ * released.  The core may settle and release by a copy of the struct: what tells deliveries apart is `plugin`.
  */
 struct ferry_delivery {
 	size_t size;
@@ -202,9 +203,9 @@ struct ferry_source_rest {
 enum ferry_option_type {
 	FERRY_OPTION_TEXT = 1,
 	FERRY_OPTION_SECRET = 2,   /* text that is never shown */
-	FERRY_OPTION_INTEGER = 3,
-	FERRY_OPTION_SIZE = 4,     /* bytes; "64KiB", "16MiB", "1GiB", "1000" */
-	FERRY_OPTION_DURATION = 5, /* milliseconds; "500ms", "10s", "5m", "7d"; a bare number is refused, but 0 */
+	FERRY_OPTION_INTEGER = 3,  /* a number, or one of `choices`' words */
+	FERRY_OPTION_SIZE = 4,     /* bytes; "64KiB", "16MiB", "1GiB", "1TiB", "1000" */
+	FERRY_OPTION_DURATION = 5, /* milliseconds; "500ms", "10s", "5m", "2h", "7d"; a bare number is refused, but 0 */
 	FERRY_OPTION_SWITCH = 6,   /* on, off */
 	FERRY_OPTION_CHOICE = 7,   /* one of `choices` */
 	FERRY_OPTION_PREFIX = 8,   /* every key that begins with `name` passes through as it is */
@@ -212,11 +213,11 @@ enum ferry_option_type {
 
 /* One setting of a transport: feeds parsing, `ferry transports NAME` and the README's table. */
 struct ferry_option {
-	const char *name;          /* [a-z0-9_]+; a table ends with a NULL name */
+	const char *name;          /* [a-z0-9_]+, a prefix ends with '.'; a table ends with a NULL name */
 	int32_t type;              /* enum ferry_option_type */
 	int32_t reserved;
 	const char *default_value; /* in the notation of the URL; NULL = unset */
-	int64_t min, max;          /* of a number, in base units; both 0 = any */
+	int64_t min, max;          /* of a number, in base units; both 0 = any; max INT64_MAX = no upper bound */
 	const char *choices;       /* "a|b|c" */
 	const char *help;          /* one sentence */
 };
@@ -370,8 +371,8 @@ struct ferry_transport {
 	int (*arm)(struct ferry_subscription *subscription);
 
 	/* [required] Verdicts.  Any thread, never blocks; also inside host->published.  Sets each result.
-	 * A final verb releases the delivery unless FERRY_SETTLE_KEEP is set or the result says otherwise:
-	 * a STALE delivery is released too. */
+	 * A final verb releases the delivery, STALE or not, unless FERRY_SETTLE_KEEP is set: then `release`
+	 * does.  HOLD and EXTEND release nothing: after a STALE one a final verb follows. */
 	void (*settle)(struct ferry_source *source, struct ferry_settle *settles, size_t count);
 	/* [required] Give up the views of deliveries that were settled with FERRY_SETTLE_KEEP.  Any thread. */
 	void (*release)(struct ferry_source *source, struct ferry_delivery *const *deliveries, size_t count);

@@ -7,6 +7,10 @@
 
 #include "plugin.h"
 
+/* How long start tries at a file that is locked.  The core calls it again; an answer that comes soon is what
+ * tells the operator why nothing happens. */
+#define START_WAIT_US 1000000
+
 enum setting { DURABILITY, COMMIT_INTERVAL, POLL_INTERVAL, QUEUE, RETAIN };
 
 static const struct ferry_option settings[] = {
@@ -150,7 +154,9 @@ static int open_store(struct ferry_connection *c, struct store *store, int64_t u
 static int start(struct ferry_connection *c, int64_t deadline_us, struct ferry_error *err)
 {
 	const char *file = c->config->path;
-	int64_t until = pacing_deadline(c, deadline_us);
+	int64_t until = pacing_deadline(c, deadline_us), soon = pacing_us() + START_WAIT_US;
+	if (until > soon)
+		until = soon;
 	if (c->config->provision != FERRY_PROVISION_AUTO && access(file, F_OK) && errno == ENOENT)
 		return fail(err, FERRY_E_NOT_FOUND,
 			    "%s: there is no such file, and only provision=auto makes it", file);

@@ -6,8 +6,6 @@
 #include <string.h>
 #include <time.h>
 
-#define DEFAULT_CONTENT_TYPE "application/octet-stream"
-
 static struct ferry_view view_of(const char *text)
 {
 	return (struct ferry_view){text, strlen(text)};
@@ -138,8 +136,6 @@ static void add_compact(struct wire_headers *headers, const struct ferry_record 
 	if (!headers->failed)
 		headers->bytes[headers->size - 1] = ' ';
 	append(headers, id.data, id.size);
-	if (strcmp(record->content_type.size ? record->content_type.data : "", DEFAULT_CONTENT_TYPE) != 0)
-		add_view(headers, "content-type", record->content_type);
 }
 
 static void add_cloudevents(struct wire_headers *headers, const struct ferry_record *record,
@@ -152,7 +148,6 @@ static void add_cloudevents(struct wire_headers *headers, const struct ferry_rec
 	add_view(headers, "ce-source", record->source);
 	add_view(headers, "ce-type", record->topic);
 	add_text(headers, "ce-time", time);
-	add_view(headers, "content-type", record->content_type);
 }
 
 int wire_encode(struct wire_headers *headers, const struct ferry_record *record, bool compact)
@@ -168,6 +163,7 @@ int wire_encode(struct wire_headers *headers, const struct ferry_record *record,
 		add_compact(headers, record, id);
 	else
 		add_cloudevents(headers, record, id);
+	add_view(headers, "content-type", record->content_type);
 	add_view(headers, "traceparent", record->traceparent);
 	add_view(headers, "tracestate", record->tracestate);
 	add_view(headers, "ferry-traceid", record->trace_id);
@@ -225,8 +221,6 @@ static void decode_compact(struct ferry_record *record, char *value)
 	record->wall_us = wall_us;
 	record->source = (struct ferry_view){source, size};
 	record->id = view_of(source + size + 1);
-	if (!record->content_type.size)
-		record->content_type = view_of(DEFAULT_CONTENT_TYPE);
 }
 
 /* The envelope's own headers; false: it is an attribute. */

@@ -15,9 +15,9 @@
  *     ferry-traceid            a trace id that traceparent cannot carry
  *     any other name           an attribute
  *
- * envelope=compact replaces the first six by one header, `ferry`, whose value is
+ * envelope=compact replaces those that begin with ce- by one header, `ferry`, whose value is
  * "<time> <n> <source> <id>" with the time in microseconds and n the bytes of the source.  The type is the
- * topic; the content type is written only when it is not application/octet-stream.
+ * topic.
  *
  * Reading accepts both, and a record of a stranger, who may have written nothing but a payload: whatever is
  * missing comes from the row, and the id is "<topic>/<seq>".

@@ -67,11 +67,10 @@ enum taken {
 	NO_SLOT  /* all handlers are at work, or the subscription may have no more unsettled */
 };
 
-/* Fetch up to `max` messages into the worker's `fetched`. [subscription.lock held] */
-static uint32_t fetch(struct worker *w, struct subscription *s, uint32_t max)
+/* Fetch up to `max` messages; returns how many. [subscription.lock held] */
+static uint32_t fetch(struct worker *w, struct subscription *s, uint32_t max, struct ferry_message **messages)
 {
 	struct ferry_delivery *deliveries[BATCH_MAX];
-	struct ferry_message *messages[BATCH_MAX];
 	uint32_t room = s->max_unsettled > 0 && s->count.in_flight + max > (uint64_t)s->max_unsettled
 				? (uint32_t)((uint64_t)s->max_unsettled - s->count.in_flight)
 				: max;
@@ -91,10 +90,8 @@ static uint32_t fetch(struct worker *w, struct subscription *s, uint32_t max)
 		w->spare = messages[i];
 		w->spare_count++;
 	}
-	for (int i = 0; i < got; i++) {
+	for (int i = 0; i < got; i++)
 		message_adopt(messages[i]);
-		queue_push(&w->fetched, messages[i]);
-	}
 	s->count.received += (uint64_t)got;
 	s->count.in_flight += (uint64_t)got;
 	return (uint32_t)got;
@@ -131,9 +128,12 @@ static enum taken take_simple(struct worker *w, struct subscription *s)
 	if (!w->count && fetches(w)) {
 		if (at_bound(s))
 			return NO_SLOT;
-		if (!fetch(w, s, want))
+		struct ferry_message *messages[BATCH_MAX];
+		uint32_t got = fetch(w, s, want, messages);
+		if (!got)
 			return NOTHING;
-		for (struct ferry_message *m; (m = queue_pop(&w->fetched));) {
+		for (uint32_t i = 0; i < got; i++) {
+			struct ferry_message *m = messages[i];
 			if (m->delivery.record.attribute_count && route_is_foreign(s, m)) {
 				queue_push(&w->aside, m);
 			} else if (m->delivery.due_us || m->delivery.deliveries) {
@@ -209,11 +209,13 @@ static enum taken take_routed(struct worker *w, struct subscription *s)
 	uint32_t free = 0;
 	for (const struct handler *h = s->handlers; h; h = h->next)
 		free += handler_has_slot(h) ? h->concurrency : 0;
-	if (!fetch(w, s, free < BATCH_MAX ? free : BATCH_MAX))
+	struct ferry_message *messages[BATCH_MAX];
+	uint32_t got = fetch(w, s, free < BATCH_MAX ? free : BATCH_MAX, messages);
+	if (!got)
 		return NOTHING;
-	for (struct ferry_message *m; (m = queue_pop(&w->fetched));)
-		if (route_new(s, m) == ROUTE_FILTERED)
-			queue_push(&w->aside, m);
+	for (uint32_t i = 0; i < got; i++)
+		if (route_new(s, messages[i]) == ROUTE_FILTERED)
+			queue_push(&w->aside, messages[i]);
 	return take_ready(w, s, &any_slot) ? TAKEN : AGAIN;
 }
 
@@ -406,8 +408,13 @@ static void run_one(struct worker *w, struct handler *h, struct ferry_message *m
 		delivery_end(bus, w, m, FERRY_SETTLE_HANDBACK, 0, END_STALE);
 		return;
 	}
-	int64_t timeout = h->timeout_us;
-	int64_t deadline = timeout == INT64_MAX ? INT64_MAX : clock_coarse(&bus->clock) + timeout;
+	/* The clock is read once a batch, and again when a tick has passed. */
+	uint32_t ticks = atomic_load_explicit(&bus->timers.ticks, memory_order_relaxed);
+	if (ticks != w->ticks) {
+		w->ticks = ticks;
+		w->now_us = clock_now(&bus->clock);
+	}
+	int64_t deadline = h->timeout_us == INT64_MAX ? INT64_MAX : w->now_us + h->timeout_us;
 	atomic_store_explicit(&m->deadline_us, deadline, memory_order_relaxed);
 	/* The delivery's and the call's: a message that is about to run has no other. */
 	atomic_store_explicit(&m->refs, 2, memory_order_relaxed);
@@ -448,7 +455,8 @@ static void run_batch(struct worker *w, struct subscription *s)
 	struct inside_mark before = inside;
 	inside = (struct inside_mark){bus, INSIDE_HANDLER};
 	w->subscription = s;
-	int64_t begin = bus->clock.manual ? 0 : clock_real();
+	int64_t begin = clock_now(&bus->clock);
+	w->now_us = begin;
 	atomic_store_explicit(&w->head, 0, memory_order_release);
 	uint32_t ran = 0;
 	for (uint32_t i; (i = atomic_fetch_add_explicit(&w->head, 1, memory_order_acquire)) < w->count; ran++)
@@ -468,7 +476,7 @@ static void run_batch(struct worker *w, struct subscription *s)
 	s->count.failed += w->tally.failed;
 	w->tally = (struct counters){.calls = 0};
 	if (!bus->clock.manual && ran)
-		adapt(h, ran, clock_real() - begin);
+		adapt(h, ran, clock_now(&bus->clock) - begin);
 	pthread_mutex_unlock(&s->lock);
 	if (w->stuck)
 		pool_unstick(w);

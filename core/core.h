@@ -173,8 +173,9 @@ struct worker {
 	_Atomic uint64_t seen_runs;              /* what the last tick saw */
 	_Atomic uint64_t begun;                  /* `runs`, published per message */
 
-	struct message_queue aside;  /* within one take: what ends at once */
-	int64_t now_us;              /* when the batch was begun */
+	struct message_queue aside; /* within one take: what ends at once */
+	int64_t now_us;             /* the clock as it was read last, at `ticks` */
+	uint32_t ticks;
 	struct ferry_message *spare; /* free messages, linked by `next` */
 	uint32_t spare_count;
 };

@@ -162,6 +162,7 @@ static void *watch(void *ctx)
 		}
 		int64_t tick = clock_real() + TIMER_TICK_US;
 		cond_wait_until(&timers->wake, &timers->lock, until < tick ? until : tick);
+		atomic_fetch_add_explicit(&timers->ticks, 1, memory_order_relaxed);
 		pthread_mutex_unlock(&timers->lock);
 		timers->tick(timers->tick_ctx);
 		pthread_mutex_lock(&timers->lock);

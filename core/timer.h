@@ -27,8 +27,9 @@ struct timers {
 	const struct clock *clock;
 	void (*tick)(void *ctx); /* while `busy` */
 	void *tick_ctx;
-	_Atomic uint32_t busy; /* workers that are serving */
-	_Atomic bool ticking;  /* the thread looks again within a tick */
+	_Atomic uint32_t busy;  /* workers that are serving */
+	_Atomic uint32_t ticks; /* how often it has ticked */
+	_Atomic bool ticking;   /* the thread looks again within a tick */
 	bool stop, running;
 	pthread_t thread;
 };

@@ -18,6 +18,8 @@ void waiter_complete(struct publication *p);
 int publish_record(struct ferry_bus *bus, struct topic *topic, const struct ferry_record *record,
 		   struct ferry_view dedup_id, int64_t deadline_us, struct ferry_error *err);
 
+/* 0 when the name is allowed; `derived`: up to 249 characters, for dead-letter topics. */
+int topic_check(const char *name, bool derived, struct ferry_error *err);
 /* Find or make the bus's entry for a topic: refuses a name that collides with a known one. */
 int topic_get(struct ferry_bus *bus, const char *name, bool derived, struct topic **ret,
 	      struct ferry_error *err);

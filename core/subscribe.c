@@ -137,6 +137,11 @@ static int check_ranges(const struct wish *w, struct range *ranges, size_t count
 	return 0;
 }
 
+static bool topic_is_dlq(const char *topic)
+{
+	return strncmp(topic, "dlq.", 4) == 0;
+}
+
 static int check_numbers(struct wish *w, struct ferry_error *err)
 {
 	struct ferry_handler_options *o = &w->o;
@@ -145,7 +150,7 @@ static int check_numbers(struct wish *w, struct ferry_error *err)
 		{"ack", &o->ack, FERRY_ACK_AUTO, FERRY_ACK_AUTO, FERRY_ACK_MANUAL, false},
 		{"order", &o->order, FERRY_ORDER_NONE, FERRY_ORDER_NONE, FERRY_ORDER_PARTITION, false},
 		{"start", &o->start, FERRY_START_NEW, FERRY_START_NEW, FERRY_START_EARLIEST, false},
-		{"dlq", &o->dlq, strncmp(w->topic, "dlq.", 4) == 0 ? FERRY_OFF : FERRY_ON, FERRY_OFF,
+		{"dlq", &o->dlq, !o->dlq_topic && topic_is_dlq(w->topic) ? FERRY_OFF : FERRY_ON, FERRY_OFF,
 		 FERRY_ON, false},
 		{"concurrency", &o->concurrency, 1, 1, 256, false},
 		{"max_retries", &o->max_retries, 10, 1, 1000000, true},
@@ -201,11 +206,27 @@ static int check_names(struct ferry_bus *bus, struct wish *w, struct ferry_error
 	if (o->broadcast_durable && o->distribution != FERRY_BROADCAST)
 		return fail(err, FERRY_E_INVALID, "%s: broadcast_durable needs distribution=broadcast",
 			    w->topic);
-	if (o->dlq == FERRY_OFF)
+	return 0;
+}
+
+/* Where this handler's dead letters go; nowhere with dlq off. */
+static int check_dlq(struct wish *w, struct ferry_error *err)
+{
+	const struct ferry_handler_options *o = &w->o;
+	if (o->dlq == FERRY_OFF) {
+		if (o->dlq_topic)
+			return fail(err, FERRY_E_INVALID, "%s: dlq_topic is given and dlq is off", w->topic);
 		return 0;
-	snprintf(w->derived_dlq, sizeof w->derived_dlq, "dlq.%s.%s", w->group, w->topic);
+	}
+	int size = snprintf(w->derived_dlq, sizeof w->derived_dlq, "dlq.%s.%s", w->group, w->topic);
 	w->dlq_topic = o->dlq_topic ? o->dlq_topic : w->derived_dlq;
-	if (!name_is_derived_topic(w->dlq_topic))
+	if (!o->dlq_topic && size >= (int)sizeof w->derived_dlq)
+		return fail(err, FERRY_E_INVALID,
+			    "%s: the dead-letter topic dlq.<group>.<topic> would have %d characters, %d at "
+			    "most: set dlq_topic",
+			    w->topic, size, NAME_DERIVED_MAX);
+	/* Whoever reads dead letters subscribes to an ordinary topic. */
+	if (!(topic_is_dlq(w->dlq_topic) ? name_is_derived_topic(w->dlq_topic) : name_is_topic(w->dlq_topic)))
 		return fail(err, FERRY_E_INVALID, "%s: the dead-letter topic \"%.260s\" is not allowed",
 			    w->topic, w->dlq_topic);
 	if (strcmp(w->dlq_topic, w->topic) == 0)
@@ -253,6 +274,27 @@ static int check_agreement(const struct subscription *s, const struct wish *w, s
 		return 0;
 	return fail(err, FERRY_E_INVALID, "%s: the handlers of group %s do not agree on %s", w->topic,
 		    w->group, what);
+}
+
+/* Each broadcast handler has its own row of counters, and a durable one its own position. */
+static int check_apart(const struct group *g, const struct wish *w, struct ferry_error *err)
+{
+	const char *name = w->o.name, *durable = w->o.broadcast_durable;
+	for (const struct subscription *s = g->subscriptions; s; s = s->next) {
+		if (strcmp(s->topic, w->topic) != 0)
+			continue;
+		if (name && strcmp(s->handlers->name, name) == 0)
+			return fail(err, FERRY_E_INVALID,
+				    "%s: two broadcast handlers of group %s have the name \"%s\": give each "
+				    "its own",
+				    w->topic, w->group, name);
+		if (durable && s->durable && strcmp(s->durable, durable) == 0)
+			return fail(err, FERRY_E_INVALID,
+				    "%s: two broadcast handlers of group %s have the broadcast_durable "
+				    "\"%s\": give each its own",
+				    w->topic, w->group, durable);
+	}
+	return 0;
 }
 
 /* ---- registering ---- */
@@ -355,12 +397,15 @@ static int add_handler(struct ferry_bus *bus, struct wish *w, ferry_handler_fn *
 	if (!g)
 		return fail_nomem(err, "subscribing");
 	/* Each broadcast handler is a subscription of its own. */
+	int code = w->o.distribution == FERRY_BROADCAST ? check_apart(g, w, err) : 0;
+	if (code)
+		return code;
 	for (struct subscription *i = g->subscriptions; i && w->o.distribution == FERRY_COMPETING;
 	     i = i->next)
 		if (strcmp(i->topic, w->topic) == 0)
 			s = i;
 	if (s) {
-		int code = check_agreement(s, w, err);
+		code = check_agreement(s, w, err);
 		if (code)
 			return code;
 		if (!s->dlq_topic && w->dlq_topic &&
@@ -402,15 +447,20 @@ int ferry_subscribe(struct ferry_bus *bus, const char *topic, ferry_handler_fn *
 	if (!code)
 		code = options_copy(&w.o, sizeof w.o, options, "ferry_handler_options", err);
 	if (!code)
-		code = topic_get(bus, topic, strncmp(topic, "dlq.", 4) == 0, &entry, err);
+		code = topic_check(topic, topic_is_dlq(topic), err);
 	if (!code)
 		code = check_numbers(&w, err);
 	if (!code)
 		code = check_names(bus, &w, err);
 	if (!code)
+		code = check_dlq(&w, err);
+	if (!code)
 		code = check_filter(&w, err);
 	if (!code)
 		code = check_capabilities(bus, &w, err);
+	/* Only now: a name that was refused must not stay to collide with others. */
+	if (!code)
+		code = topic_get(bus, topic, topic_is_dlq(topic), &entry, err);
 	if (!code && w.dlq_topic)
 		code = topic_get(bus, w.dlq_topic, true, &entry, err);
 	if (code)

@@ -22,16 +22,23 @@ static struct topic *topic_make(struct ferry_bus *bus, const char *name)
 	return t;
 }
 
+int topic_check(const char *name, bool derived, struct ferry_error *err)
+{
+	if (derived ? name_is_derived_topic(name) : name_is_topic(name))
+		return 0;
+	return fail(err, FERRY_E_INVALID,
+		    "the topic name \"%.260s\" is not allowed: use %d characters at most of "
+		    "[A-Za-z0-9._-], "
+		    "and no empty part between dots",
+		    name, derived ? NAME_DERIVED_MAX : NAME_TOPIC_MAX);
+}
+
 int topic_get(struct ferry_bus *bus, const char *name, bool derived, struct topic **ret,
 	      struct ferry_error *err)
 {
-	if (derived ? !name_is_derived_topic(name) : !name_is_topic(name))
-		return fail(err, FERRY_E_INVALID,
-			    "the topic name \"%.260s\" is not allowed: use %d characters at most of "
-			    "[A-Za-z0-9._-], "
-			    "and no empty part between dots",
-			    name, derived ? NAME_DERIVED_MAX : NAME_TOPIC_MAX);
-	int code = 0;
+	int code = topic_check(name, derived, err);
+	if (code)
+		return code;
 	pthread_mutex_lock(&bus->topics_lock);
 	struct topic *t = atomic_load(&bus->topics);
 	while (t && strcmp(t->name, name) != 0) {

@@ -66,9 +66,10 @@ void bus_set_state(struct ferry_bus *bus, int state, const struct ferry_error *w
 
 void bus_progress(struct ferry_bus *bus)
 {
-	if (!atomic_load_explicit(&bus->stopping, memory_order_relaxed))
+	if (!atomic_load(&bus->winding_down))
 		return;
 	pthread_mutex_lock(&bus->lock);
+	bus->progress++;
 	pthread_cond_broadcast(&bus->changed);
 	pthread_mutex_unlock(&bus->lock);
 }

@@ -48,8 +48,13 @@ int ferry_next_publish(struct ferry_next *next, struct ferry_publication *public
 	const struct interceptor *i = next->rest;
 	while (i && !i->call.publish)
 		i = i->next;
-	if (!i)
-		return publication->send(publication, publication->send_ctx);
+	if (!i) {
+		if (publication->sent) /* a message is sent once */
+			return FERRY_E_STATE;
+		publication->sent = true;
+		publication->outcome = publication->send(publication, publication->send_ctx);
+		return publication->outcome;
+	}
 	struct ferry_next rest = {i->next, next->bus};
 	return i->call.publish(publication, &rest, i->call.ctx);
 }
@@ -57,7 +62,10 @@ int ferry_next_publish(struct ferry_next *next, struct ferry_publication *public
 int publish_through(struct ferry_publication *publication)
 {
 	struct ferry_next all = {publication->bus->interceptors, publication->bus};
-	return ferry_next_publish(&all, publication);
+	int code = ferry_next_publish(&all, publication);
+	if (publication->sent)
+		return publication->outcome;
+	return code < 0 ? code : FERRY_E_REJECTED;
 }
 
 void publication_clear(struct ferry_publication *p)
@@ -88,14 +96,16 @@ const char *ferry_publication_topic(const struct ferry_publication *publication)
 
 const void *ferry_publication_payload(const struct ferry_publication *publication, size_t *ret_size)
 {
-	*ret_size = publication->record.payload.size;
-	return publication->record.payload.data;
+	struct ferry_view payload = publication->record.payload;
+	if (ret_size)
+		*ret_size = payload.size;
+	return payload.data ? payload.data : "";
 }
 
 const char *ferry_publication_attribute(const struct ferry_publication *publication, const char *name)
 {
 	const struct ferry_record *r = &publication->record;
-	for (size_t i = 0; i < r->attribute_count; i++)
+	for (size_t i = 0; name && i < r->attribute_count; i++)
 		if (strcmp(r->attributes[i].name, name) == 0)
 			return r->attributes[i].value;
 	return NULL;
@@ -171,6 +181,8 @@ int set_trace(struct ferry_publication *p, const char *trace_id, struct ferry_er
 
 int ferry_publication_set_trace_id(struct ferry_publication *publication, const char *trace_id)
 {
+	if (!trace_id)
+		return FERRY_E_INVALID;
 	char *copy = own(publication, trace_id);
 	return copy ? set_trace(publication, copy, NULL) : FERRY_E_NOMEM;
 }

@@ -21,9 +21,14 @@ struct ferry_publication {
 	/* The end of the chain. */
 	int (*send)(struct ferry_publication *publication, void *ctx);
 	void *send_ctx;
+	bool sent;   /* the end was reached */
+	int outcome; /* what it returned */
 };
 
-/* The interceptors, then `send`. */
+/*
+ * The interceptors, then `send`.  Once that was reached, its outcome is the result: what happened to the
+ * message cannot be talked away.  Before that, whatever is not an error code counts as FERRY_E_REJECTED.
+ */
 int publish_through(struct ferry_publication *publication);
 void publication_clear(struct ferry_publication *publication);
 bool has_publish_interceptor(const struct ferry_bus *bus);

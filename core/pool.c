@@ -42,7 +42,13 @@ static void *work(void *ctx)
 			continue;
 		}
 		atomic_fetch_add(&pool->idle, 1);
-		pthread_cond_wait(&pool->wake, &pool->lock);
+		if (atomic_load(&bus->winding_down)) {
+			pthread_mutex_unlock(&pool->lock);
+			bus_progress(bus);
+			pthread_mutex_lock(&pool->lock);
+		}
+		if (!pool->head && !pool->stop)
+			pthread_cond_wait(&pool->wake, &pool->lock);
 		atomic_fetch_sub(&pool->idle, 1);
 	}
 	w->finished = true;
@@ -140,6 +146,15 @@ void pool_tick(void *ctx)
 	pthread_mutex_unlock(&pool->lock);
 	for (struct worker *w = first; w; w = w->next)
 		worker_look(w);
+}
+
+bool pool_is_idle(struct ferry_bus *bus)
+{
+	struct pool *pool = &bus->pool;
+	pthread_mutex_lock(&pool->lock);
+	bool idle = !pool->head && atomic_load(&pool->idle) + pool->stuck >= pool->threads;
+	pthread_mutex_unlock(&pool->lock);
+	return idle;
 }
 
 bool pool_is_running(struct ferry_bus *bus)
@@ -256,6 +271,7 @@ static int dispatch_ready(struct ferry_bus *bus)
 			break;
 		worker_serve(pool->caller, s);
 	}
+	bus_progress(bus);
 	return completions + (int)(pool->caller->runs - before);
 }
 

@@ -29,6 +29,8 @@ void pool_unstick(struct worker *w);
 
 /* The timer's tick: handlers whose time is up, and workers whose batch waits behind a slow handler. */
 void pool_tick(void *bus);
+/* Whether every worker that can has run out of work. */
+bool pool_is_idle(struct ferry_bus *bus);
 /* Whether any worker's handler runs. */
 bool pool_is_running(struct ferry_bus *bus);
 

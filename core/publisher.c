@@ -73,7 +73,7 @@ static int usable(struct ferry_bus *bus, struct topic *topic, int64_t deadline_u
 			return fail(err, FERRY_E_STATE, "%s: publishing needs ferry_bus_start first",
 				    topic->name);
 		if (state == FERRY_STATE_FAILED)
-			return fail(err, FERRY_E_STATE, "%s: the bus has failed to start: %s", topic->name,
+			return fail(err, FERRY_E_STATE, "%s: the bus has failed: %s", topic->name,
 				    bus->why.text);
 		if (state != FERRY_STATE_CONNECTING)
 			return fail(err, FERRY_E_STATE, "%s: the bus is stopped", topic->name);
@@ -117,6 +117,13 @@ static int outcome(const struct topic *topic, int result, const char *reason, st
 {
 	return result ? fail(err, result, "%s: %s", topic->name, reason ? reason : ferry_error_text(result))
 		      : 0;
+}
+
+/* Count a message that no transport has seen: it is certainly not stored. */
+static int refuse(struct ferry_bus *bus, struct topic *topic, int code)
+{
+	topic_count(bus, topic, code);
+	return code;
 }
 
 /* ---- waiting for results ---- */
@@ -231,7 +238,7 @@ static int send_waited(const struct send *send, const struct ferry_record *recor
 		publication_free(kept[i]);
 	}
 	for (size_t i = taken; i < count; i++)
-		results[i] = code;
+		results[i] = refuse(bus, send->topic, code);
 	wait_results(bus, &waiter, few, taken, send->deadline_us);
 	pthread_cond_destroy(&waiter.done);
 	return code;
@@ -255,7 +262,7 @@ static int send_immediate(const struct send *send, const struct ferry_record *re
 	size_t taken = hand_over(send->bus, send->topic, outs, count, send->deadline_us, &code, send->err);
 	bool told = code != 0;
 	for (size_t i = 0; i < count; i++) {
-		results[i] = i < taken ? items[i].result : code;
+		results[i] = i < taken ? items[i].result : refuse(send->bus, send->topic, code);
 		if (i >= taken)
 			continue;
 		topic_count(send->bus, send->topic, items[i].result);
@@ -280,19 +287,19 @@ static int send_async(const struct send *send, const struct ferry_record *record
 	struct ferry_bus *bus = send->bus;
 	struct publication *p = publication_make(bus, PUBLICATION_ASYNC, send->topic, record);
 	if (!p)
-		return fail_nomem(send->err, "publishing");
+		return refuse(bus, send->topic, fail_nomem(send->err, "publishing"));
 	fill_out(send, &p->out);
 	p->done = send->done;
 	p->ctx = send->ctx;
 	if (publication_own_record(p)) {
 		publication_free(p);
-		return fail_nomem(send->err, "publishing");
+		return refuse(bus, send->topic, fail_nomem(send->err, "publishing"));
 	}
 	struct ferry_outgoing *out = &p->out;
 	int code;
 	if (hand_over(bus, send->topic, &out, 1, send->deadline_us, &code, send->err) == 0) {
 		publication_free(p);
-		return code;
+		return refuse(bus, send->topic, code);
 	}
 	if (bus_can(bus, FERRY_CAP_PUB_IMMEDIATE))
 		publication_complete(p);
@@ -370,6 +377,7 @@ static int prepare(struct ferry_publisher *pub, struct ferry_publication *p, con
 	p->attributes = NULL;
 	p->owned = NULL;
 	p->owned_count = 0;
+	p->sent = false;
 	struct ferry_record *r = &p->record;
 	*r = pub->blank.record;
 	*ret_deadline_ms = bus->config.publish_timeout_ms;
@@ -418,6 +426,8 @@ static int publish_intercepted(struct ferry_publication *p, struct send *send,
 	p->send = end;
 	p->send_ctx = send;
 	int code = publish_through(p);
+	if (!p->sent)
+		refuse(p->bus, p->topic, code);
 	if (code && text.code)
 		fail(err, code, "%s", text.text);
 	else if (code)
@@ -434,12 +444,13 @@ static int publish(struct ferry_publisher *pub, const void *payload, size_t size
 		return fail(err, FERRY_E_INVALID, "ferry_publish: the publisher is NULL");
 	struct ferry_bus *bus = pub->bus;
 	int code = bus_guard(bus, err);
-	struct ferry_publication p;
-	int64_t deadline_ms;
-	if (!code)
-		code = prepare(pub, &p, payload, size, options, &deadline_ms, err);
 	if (code)
 		return code;
+	struct ferry_publication p;
+	int64_t deadline_ms;
+	code = prepare(pub, &p, payload, size, options, &deadline_ms, err);
+	if (code)
+		return refuse(bus, pub->topic, code);
 	struct send send = {.bus = bus, .topic = pub->topic, .err = err, .done = done, .ctx = ctx};
 	/* The coarse clock will do: it is at most a few milliseconds behind. */
 	send.deadline_us = deadline_after(clock_read(CLOCK_COARSE_MONOTONIC), deadline_ms);
@@ -447,7 +458,7 @@ static int publish(struct ferry_publisher *pub, const void *payload, size_t size
 	    !atomic_load_explicit(&pub->topic->destination, memory_order_relaxed))
 		code = usable(bus, pub->topic, send.deadline_us, err);
 	if (code)
-		return code;
+		return refuse(bus, pub->topic, code);
 	if (bus->interceptors && has_publish_interceptor(bus))
 		return publish_intercepted(&p, &send, end);
 	return end(&p, &send);
@@ -520,54 +531,84 @@ static int end_nothing(struct ferry_publication *p, void *ctx)
 	return 0;
 }
 
-/* Up to BATCH_MAX items: those that are sound go out together. */
-static void publish_some(struct ferry_publisher *pub, struct send *send, struct ferry_batch_item *items,
-			 size_t count)
+/* One item without its sending: its record is sound, and no interceptor objects. */
+static int prepare_item(struct ferry_publisher *pub, struct ferry_publication *p,
+			const struct ferry_batch_item *item, bool intercepted, struct ferry_error *err)
+{
+	int64_t ignored;
+	int code = prepare(pub, p, item->payload, item->payload_size, item->options, &ignored, err);
+	if (code || !intercepted)
+		return code;
+	p->send = end_nothing;
+	code = publish_through(p);
+	return code ? fail(err, code, "%s: an interceptor refused the message", pub->topic->name) : 0;
+}
+
+/* Up to BATCH_MAX items: those that are sound go out together.  *err is about the first that failed. */
+static void publish_some(struct ferry_publisher *pub, const struct send *batch,
+			 struct ferry_batch_item *items, size_t count)
 {
 	struct ferry_publication publications[BATCH_MAX];
 	struct ferry_record records[BATCH_MAX];
 	int32_t results[BATCH_MAX];
-	size_t index[BATCH_MAX], sound = 0;
-	bool intercepted = has_publish_interceptor(send->bus);
+	size_t index[BATCH_MAX], sound = 0, unsound = count;
+	struct ferry_error before = {.code = 0}, sending = {.code = 0};
+	struct send send = *batch;
+	bool intercepted = has_publish_interceptor(send.bus);
 	for (size_t i = 0; i < count; i++) {
 		struct ferry_publication *p = &publications[i];
-		int64_t ignored;
-		items[i].result = prepare(pub, p, items[i].payload, items[i].payload_size, items[i].options,
-					  &ignored, send->err);
-		if (!items[i].result && intercepted) {
-			p->send = end_nothing;
-			items[i].result = publish_through(p);
-			if (items[i].result)
-				fail(send->err, items[i].result, "%s: an interceptor refused the message",
-				     pub->topic->name);
-		}
-		if (!items[i].result) {
+		items[i].result =
+			prepare_item(pub, p, &items[i], intercepted, unsound == count ? &before : NULL);
+		if (items[i].result) {
+			refuse(send.bus, send.topic, items[i].result);
+			unsound = unsound == count ? i : unsound;
+		} else {
 			index[sound] = i;
 			records[sound++] = p->record;
 		}
 	}
+	send.err = &sending;
 	if (sound)
-		send_records(send, records, sound, results);
+		send_records(&send, records, sound, results);
 	for (size_t i = 0; i < sound; i++)
 		items[index[i]].result = results[i];
 	for (size_t i = 0; i < count; i++)
 		publication_clear(&publications[i]);
+
+	size_t first = 0;
+	while (first < count && !items[first].result)
+		first++;
+	if (first == count || !batch->err)
+		return;
+	if (first == unsound)
+		*batch->err = before;
+	else if (items[first].result == sending.code)
+		*batch->err = sending;
+	else
+		outcome(send.topic, items[first].result, NULL, batch->err);
 }
 
 int ferry_publish_batch(struct ferry_publisher *publisher, struct ferry_batch_item *items, size_t count,
 			int64_t deadline_ms, struct ferry_error *err)
 {
+	for (size_t i = 0; items && i < count; i++)
+		items[i].result = FERRY_E_INVALID;
 	if (!publisher || (!items && count))
 		return fail(err, FERRY_E_INVALID, "ferry_publish_batch: %s is NULL",
 			    publisher ? "items" : "the publisher");
+	if (deadline_ms < 0)
+		return fail(err, FERRY_E_INVALID, "%s: deadline_ms is negative", publisher->topic->name);
 	struct ferry_bus *bus = publisher->bus;
 	struct ferry_error text = {.code = 0};
 	struct send send = {.bus = bus, .topic = publisher->topic, .err = &text};
 	send.deadline_us =
-		deadline_after(clock_real(), deadline_ms > 0 ? deadline_ms : bus->config.publish_timeout_ms);
+		deadline_after(clock_real(), deadline_ms ? deadline_ms : bus->config.publish_timeout_ms);
 	int code = bus_guard(bus, err);
-	if (!code)
+	if (!code) {
 		code = usable(bus, publisher->topic, send.deadline_us, err);
+		for (size_t i = 0; code && i < count; i++)
+			refuse(bus, publisher->topic, code);
+	}
 	for (size_t i = 0; code && i < count; i++)
 		items[i].result = code;
 	if (code)

@@ -1,8 +1,9 @@
 /*
  * stop.c - stopping a bus without losing anything.
  *
- * In this order: no new work is begun; what has not begun is handed back; running handlers are waited for;
- * results of publishes are waited for; sources leave their groups; the connection is closed; threads end.
+ * In this order: where nothing is durable the queues are emptied; no new work is begun; what has not begun is
+ * handed back; running handlers are waited for; results of publishes are waited for; sources leave their
+ * groups; the connection is closed; threads end.
  */
 #include <string.h>
 
@@ -74,8 +75,36 @@ static bool at_rest(struct ferry_bus *bus)
 	return total(bus).in_flight == 0 && !pool_is_running(bus);
 }
 
-/* How often to look again for work that ends without telling: a call that has expired and returns late. */
-#define LOOK_US 10000
+static uint64_t progress(struct ferry_bus *bus)
+{
+	pthread_mutex_lock(&bus->lock);
+	uint64_t now = bus->progress;
+	pthread_mutex_unlock(&bus->lock);
+	return now;
+}
+
+/* Wait until something has ended since `seen`, or until real time `until_us`. */
+static void wait_progress(struct ferry_bus *bus, uint64_t seen, int64_t until_us)
+{
+	pthread_mutex_lock(&bus->lock);
+	while (bus->progress == seen && cond_wait_until(&bus->changed, &bus->lock, until_us))
+		;
+	pthread_mutex_unlock(&bus->lock);
+}
+
+/*
+ * A transport that is not durable would lose what is queued: its handlers get three quarters of the time to
+ * empty the queues first.  Retries that wait for their delay are not waited for.
+ */
+static void empty_queues(struct ferry_bus *bus, int64_t deadline_us)
+{
+	int64_t now = clock_real();
+	int64_t until = deadline_us == INT64_MAX ? INT64_MAX : now + (deadline_us - now) / 4 * 3;
+	if (bus_can(bus, FERRY_CAP_DURABLE) || bus->pool.caller || !bus->connected)
+		return;
+	for (uint64_t seen = progress(bus); !pool_is_idle(bus) && clock_real() < until; seen = progress(bus))
+		wait_progress(bus, seen, until);
+}
 
 /* Wait until nothing is in flight; at half of the time handlers hear that they should give up. */
 static bool wait_for_rest(struct ferry_bus *bus, int64_t deadline_us)
@@ -83,6 +112,7 @@ static bool wait_for_rest(struct ferry_bus *bus, int64_t deadline_us)
 	int64_t now = clock_real();
 	int64_t cancel = deadline_us == INT64_MAX ? INT64_MAX : now + (deadline_us - now) / 2;
 	for (;;) {
+		uint64_t seen = progress(bus);
 		drain(bus);
 		if (at_rest(bus))
 			return true;
@@ -94,10 +124,7 @@ static bool wait_for_rest(struct ferry_bus *bus, int64_t deadline_us)
 		}
 		if (now >= deadline_us)
 			return false;
-		pthread_mutex_lock(&bus->lock);
-		cond_wait_until(&bus->changed, &bus->lock,
-				now + LOOK_US < deadline_us ? now + LOOK_US : deadline_us);
-		pthread_mutex_unlock(&bus->lock);
+		wait_progress(bus, seen, cancel < deadline_us ? cancel : deadline_us);
 	}
 }
 
@@ -177,9 +204,14 @@ static int stop_locked(struct ferry_bus *bus, int64_t deadline_us, struct ferry_
 		fill_report(bus, &before, report);
 		return 0;
 	}
-	if (!atomic_exchange(&bus->stopping, true))
+	if (!atomic_exchange(&bus->winding_down, true))
 		bus->before_stop = before;
+	bool ready = atomic_load(&bus->state) == FERRY_STATE_READY;
 	bus_set_state(bus, FERRY_STATE_STOPPING, NULL);
+	if (ready)
+		empty_queues(bus, deadline_us);
+	atomic_store(&bus->stopping, true);
+	bus_set_state(bus, FERRY_STATE_STOPPING, NULL); /* wakes who waits for the flag */
 	starter_join(bus);
 	for (struct group *g = bus->groups; g; g = g->next)
 		pump_stop(g);

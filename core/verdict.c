@@ -455,4 +455,5 @@ void verdict_late(struct ferry_bus *bus, struct worker *w, struct ferry_message 
 	message_drop(bus, w, m);
 	if (next)
 		pool_submit(s);
+	bus_progress(bus);
 }

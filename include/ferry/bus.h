@@ -132,8 +132,9 @@ struct ferry_stop_report {
 
 /*
  * Stop fetching, hand back what has not begun, wait for running handlers, flush.  Loses nothing:
- * what could not finish is delivered again elsewhere or after the next start (memory: counted
- * `dropped`).  `report` may be NULL; set its `size`.  [thread-safe; from inside a handler or a
+ * what could not finish is delivered again elsewhere or after the next start.  A transport that is
+ * not durable (memory) first handles what is queued, within three quarters of the time; what then
+ * remains, waiting retries included, is counted `dropped`.  `report` may be NULL; set its `size`.  [thread-safe; from inside a handler or a
  * completion: FERRY_E_DEADLOCK]
  *
  * FERRY_E_TIMEDOUT: handlers still run at the deadline; call it again to go on waiting, or close,

@@ -33,18 +33,19 @@ struct ferry_interceptor {
 	int (*handle)(struct ferry_message *message, struct ferry_next *next, void *ctx);
 	/*
 	 * Around each publish, on the caller's thread.  A negative result without calling the next one
-	 * refuses the publish.  For an asynchronous publish and for a batch the chain ends when the
+	 * refuses the publish; any other result without calling it is FERRY_E_REJECTED, because nothing
+	 * was sent.  Once the end of the chain was reached its outcome stands, whatever is returned.  For an asynchronous publish and for a batch the chain ends when the
 	 * message is handed to the transport.  NULL: none.
 	 */
 	int (*publish)(struct ferry_publication *publication, struct ferry_next *next, void *ctx);
 	void *ctx;
 };
 
-/* Append an interceptor. The struct is copied. [thread-safe, before ferry_bus_start] */
+/* Append an interceptor. The struct is copied. [thread-safe, before ferry_bus_start: else FERRY_E_STATE] */
 FERRY_API int ferry_bus_intercept(struct ferry_bus *bus, const struct ferry_interceptor *interceptor,
                                   struct ferry_error *err);
 
-/* Call the rest of the chain; at most once. */
+/* Call the rest of the chain; at most once: a second ferry_next_publish sends nothing (FERRY_E_STATE). */
 FERRY_API int ferry_next_handle(struct ferry_next *next, struct ferry_message *message);
 FERRY_API int ferry_next_publish(struct ferry_next *next, struct ferry_publication *publication);
 
@@ -52,10 +53,11 @@ FERRY_API const char *ferry_publication_topic(const struct ferry_publication *pu
 FERRY_API const void *ferry_publication_payload(const struct ferry_publication *publication, size_t *ret_size);
 /* The value of an attribute that will be sent, or NULL. */
 FERRY_API const char *ferry_publication_attribute(const struct ferry_publication *publication, const char *name);
-/* Set or replace an attribute; both strings are copied. FERRY_E_INVALID, FERRY_E_NOMEM. */
+/* Set or replace an attribute; both strings are copied.  Before ferry_next_publish.  FERRY_E_INVALID (a reserved
+ * name too), FERRY_E_NOMEM. */
 FERRY_API int ferry_publication_set_attribute(struct ferry_publication *publication, const char *name,
                                               const char *value);
-/* Set the trace id; copied. FERRY_E_INVALID, FERRY_E_NOMEM. */
+/* Set the trace id; copied.  Before ferry_next_publish.  FERRY_E_INVALID, FERRY_E_NOMEM. */
 FERRY_API int ferry_publication_set_trace_id(struct ferry_publication *publication, const char *trace_id);
 
 #ifdef __cplusplus

@@ -33,7 +33,7 @@ struct ferry_publish_options {
 	const struct ferry_attribute *attributes; /* [none] */
 	const void *key;                          /* ordering key's bytes [none] */
 	size_t key_size;
-	const char *id;       /* unique id, 1..128 printable ASCII characters [made] */
+	const char *id;       /* unique id, 1..128 printable ASCII characters without spaces [made] */
 	const char *trace_id; /* 32 hex digits or a traceparent travel as traceparent [none] */
 	int64_t deadline_ms;  /* from now [the bus's publish_timeout] */
 };
@@ -89,7 +89,7 @@ struct ferry_batch_item {
 /*
  * Publish `count` messages in one go and wait for all outcomes; `deadline_ms` (0: the bus's
  * publish_timeout) covers the whole batch.  Each item's `result` is set in any case.
- * Returns 0 when all were confirmed, else the first item's error that was not 0.
+ * Returns 0 when all were confirmed, else the error of the first item that failed, which *err describes.
  */
 FERRY_API int ferry_publish_batch(struct ferry_publisher *publisher, struct ferry_batch_item *items,
                                   size_t count, int64_t deadline_ms, struct ferry_error *err);

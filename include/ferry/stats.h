@@ -49,8 +49,9 @@ struct ferry_group_stats {
 struct ferry_topic_stats {
 	size_t size;
 	const char *topic;
+	/* Each message given to a publish call ends in one of these three. */
 	uint64_t published; /* confirmed */
-	uint64_t rejected;  /* certainly not stored */
+	uint64_t rejected;  /* certainly not stored: any other error */
 	uint64_t unknown;   /* outcome unknown */
 	uint64_t evicted;   /* retained records that the memory transport dropped */
 };

@@ -5,7 +5,7 @@
 
 #include "receiver.h"
 
-#define ROUNDS 20000
+#define ROUNDS 5000
 
 struct ball {
 	_Alignas(CACHE_LINE) atomic_uint turn; /* odd: the other thread's */

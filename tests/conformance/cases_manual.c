@@ -62,11 +62,15 @@ static int settle_with_auto(struct ferry_message *m, void *ctx)
 }
 
 /* Every settle but the first comes too late, and the message stays readable. */
-static void expect_stale(struct conformance *c, struct ferry_message *m, int64_t n, const char *what)
+static void expect_stale(struct conformance *c, struct ferry_message *m, int64_t n, uint32_t attempt,
+			 const char *what)
 {
 	settled(c, ferry_message_ack(m), FERRY_E_STALE, conformance_text(c, "ack %s", what));
 	settled(c, ferry_message_nack(m, 0), FERRY_E_STALE, conformance_text(c, "nack %s", what));
 	settled(c, ferry_message_reject(m), FERRY_E_STALE, conformance_text(c, "reject %s", what));
+	CHECK(c, ferry_message_attempt(m) == attempt,
+	      "a message that is kept %s says that it is attempt %" PRIu32 " instead of %" PRIu32, what,
+	      ferry_message_attempt(m), attempt);
 	CHECK(c, conformance_number(m) == n,
 	      "a message that is kept %s reads %" PRId64 " instead of %" PRId64, what, conformance_number(m),
 	      n);
@@ -81,7 +85,7 @@ static void ack(struct conformance *c, struct keeper *keeper, int64_t n, uint32_
 	      "message %" PRId64 " came as attempt %" PRIu32 " instead of %" PRIu32, n,
 	      ferry_message_attempt(m), attempt);
 	settled(c, ferry_message_ack(m), 0, conformance_text(c, "ack of message %" PRId64, n));
-	expect_stale(c, m, n, "after the ack");
+	expect_stale(c, m, n, attempt, "after the ack");
 }
 
 /* Nobody settles it: its time runs out, and it comes again. */
@@ -101,7 +105,7 @@ static void check_deadline(struct conformance *c, struct ferry_bus *bus, struct 
 	CHECK(c, took_us >= (TIMEOUT_MS - 10) * 1000 && took_us <= (TIMEOUT_MS + 500) * 1000,
 	      "a message with a timeout of %d ms came again after %" PRId64 " ms", TIMEOUT_MS,
 	      took_us / 1000);
-	expect_stale(c, m, FORGOTTEN, "after the deadline");
+	expect_stale(c, m, FORGOTTEN, 1, "after the deadline");
 	ack(c, keeper, FORGOTTEN, 2);
 	CHECK(c, conformance_stats(c, bus, NULL).timeouts == 1,
 	      "one call ran out of time, counted are %" PRIu64, conformance_stats(c, bus, NULL).timeouts);
@@ -114,7 +118,7 @@ static void check_nack(struct conformance *c, struct keeper *keeper, struct reco
 	struct recorded second;
 
 	settled(c, ferry_message_nack(m, 500), 0, "nack");
-	expect_stale(c, m, NACKED, "after the nack");
+	expect_stale(c, m, NACKED, 1, "after the nack");
 	ack(c, keeper, NACKED, 2);
 	CHECK(c, recorder_find(seen, NACKED, 1, &second), "the nacked message did not come again");
 	support_check_delay(c, "the nacked message", from_us, second.at_us, 500);
@@ -179,11 +183,11 @@ void conformance_case_29(struct conformance *c)
 	      MESSAGES);
 	ack(c, manual.keeper, LATER, 1);
 	check_nack(c, manual.keeper, seen);
-	expect_stale(c, keeper_take(manual.keeper, NEGATIVE), NEGATIVE, "after the handler's error");
+	expect_stale(c, keeper_take(manual.keeper, NEGATIVE), NEGATIVE, 1, "after the handler's error");
 	ack(c, manual.keeper, NEGATIVE, 2);
 	m = keeper_take(manual.keeper, REJECTED);
 	settled(c, ferry_message_reject(m), 0, "reject");
-	expect_stale(c, m, REJECTED, "after the reject");
+	expect_stale(c, m, REJECTED, 1, "after the reject");
 	check_dead(c, dead);
 	check_calls(c, seen);
 

@@ -71,7 +71,10 @@ static int outlast(struct ferry_message *m, void *ctx)
 	CHECK(timed->c, ferry_message_extend(m, MORE_MS) == FERRY_E_STALE,
 	      "extend after the time was granted");
 	gate_pass(timed->gate);
-	return 0; /* too late */
+	CHECK(timed->c, ferry_message_attempt(m) == 1 && conformance_number(m) == n,
+	      "after its timeout a call sees its message changed: attempt %" PRIu32 " of message %" PRId64,
+	      ferry_message_attempt(m), conformance_number(m));
+	return n == BY_FD ? ferry_message_fail(m, FERRY_E_RETRY, "too late to fail") : 0; /* and to succeed */
 }
 
 static void check_cancelled(struct conformance *c, const struct timed *timed, int64_t n, int64_t time_ms)

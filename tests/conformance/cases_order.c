@@ -1,4 +1,4 @@
-/* cases_order.c - what stays in order and what need not: cases 44 and 45. */
+/* cases_order.c - what waits for what: retries and the rest, keys, nothing: cases 27, 44 and 45. */
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -6,6 +6,54 @@
 #include <time.h>
 
 #include "support.h"
+
+/* ---- 27: a retrying message does not delay others ---- */
+
+static int fail_first_of_0(struct ferry_message *m, void *ctx)
+{
+	(void)ctx;
+	return conformance_number(m) == 0 && ferry_message_attempt(m) == 1 ? FERRY_E_RETRY : 0;
+}
+
+void conformance_case_27(struct conformance *c)
+{
+	struct recorder *seen = conformance_recorder(c);
+	struct record_handler handler = {.recorder = seen, .verdict = fail_first_of_0};
+	const char *topic = conformance_name(c, "orders");
+	int64_t backoff_ms = conformance_limit_ms(5000);
+	struct ferry_publisher *publisher;
+	struct recorded first, second;
+	struct ferry_bus *bus;
+	size_t others = 1000;
+
+	conformance_manual_clock(c);
+	bus = conformance_open(c, NULL, NULL);
+	conformance_subscribe(
+		c, bus, topic, conformance_record, &handler,
+		FERRY_OPTIONS(ferry_handler_options, .initial_backoff_ms = (int32_t)backoff_ms));
+	conformance_start(c, bus);
+	publisher = conformance_publisher(c, bus, topic);
+	conformance_publish(c, publisher, 0, NULL);
+	CHECK(c, recorder_wait_now(seen, 1, WAIT_MS), "the message that fails does not come");
+	conformance_publish_many(c, publisher, 1, others, NULL);
+	CHECK(c, recorder_wait_now(seen, others + 1, WAIT_MS),
+	      "while one message waits for its retry, %zu of "
+	      "%zu others came",
+	      recorder_count(seen) - 1, others);
+	CHECK(c, recorder_count_n(seen, 0) == 1, "the retry came before %zu others that were there at once",
+	      others);
+	CHECK(c, recorder_wait(seen, others + 2, 2 * backoff_ms), "the retry did not come");
+	CHECK(c,
+	      recorder_find(seen, 0, 0, &first) && recorder_find(seen, 0, 1, &second) && second.attempt == 2,
+	      "what came at the end was not the second attempt of message 0");
+	support_check_delay(c, "the retry", first.at_us, second.at_us, backoff_ms);
+	conformance_drained(c, bus, NULL, others + 1);
+	CHECK(c, recorder_distinct(seen) == others + 1 && recorder_count(seen) == others + 2,
+	      "%zu messages were published, and %zu different ones came in %zu calls", others + 1,
+	      recorder_distinct(seen), recorder_count(seen));
+}
+
+/* ---- keys ---- */
 
 /*
  * Message n has key (n / RUN) % KEYS: neighbours mostly have the same key, so that exchanging two neighbours

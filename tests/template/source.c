@@ -33,7 +33,8 @@ int sqlite_source_open(struct ferry_connection *c, const struct ferry_source_spe
 
 /*
  * Under which name a subscription is known in the file.  A broadcast handler that wants to resume is a group
- * of its own, named so that no application's group (which has no dot) can be it.
+ * of its own, named so that no application's group (which has no dot) can be it; the core sees to it that
+ * two handlers of a topic do not share the name.
  */
 static char *name_of(struct ferry_source *source, const struct ferry_subscription_spec *spec)
 {
@@ -41,7 +42,7 @@ static char *name_of(struct ferry_source *source, const struct ferry_subscriptio
 	if (source->distribution == FERRY_COMPETING)
 		return host_text(c, "%s", source->group);
 	if (spec->durable)
-		return host_text(c, "%s.%s.%s", source->group, spec->durable, spec->handler);
+		return host_text(c, "%s.%s", source->group, spec->durable);
 	return host_text(c, "%s/%s", source->owner, spec->handler);
 }
 

@@ -121,7 +121,9 @@ size_t ferry_message_position(const struct ferry_message *message, char *buffer,
 
 int ferry_message_fail(struct ferry_message *message, int code, const char *text)
 {
-	message_set_failure(bus_of(message), message, text ? text : ferry_error_text(code));
+	/* Without a text the verdict finds its own words for the code. */
+	if (text)
+		message_set_failure(bus_of(message), message, text);
 	return code;
 }
 
@@ -140,6 +142,8 @@ int ferry_message_cancelled(const struct ferry_message *message)
 int ferry_message_cancel_fd(struct ferry_message *message)
 {
 	struct ferry_bus *bus = bus_of(message);
+	if (bus_guard(bus, NULL))
+		return FERRY_E_FORK;
 	pthread_mutex_lock(&bus->cancel_lock);
 	int fd = atomic_load(&message->cancel_fd);
 	if (fd < 0) {
@@ -167,15 +171,20 @@ int64_t ferry_message_deadline_us(const struct ferry_message *message)
 int ferry_message_extend(struct ferry_message *message, int64_t more_ms)
 {
 	struct ferry_bus *bus = bus_of(message);
-	uint32_t phase = message_phase(message);
-	if (phase != PHASE_RUNNING && phase != PHASE_OPEN)
-		return FERRY_E_STALE;
+	if (bus_guard(bus, NULL))
+		return FERRY_E_FORK;
 	if (more_ms < 0)
 		return FERRY_E_INVALID;
-	/* An earlier timer of an open message looks at this deadline when it fires. */
-	atomic_store(&message->deadline_us, deadline_after(clock_now(&bus->clock), more_ms));
-	phase = message_phase(message);
-	return phase == PHASE_RUNNING || phase == PHASE_OPEN ? 0 : FERRY_E_STALE;
+	int64_t now = clock_now(&bus->clock), wanted = deadline_after(now, more_ms);
+	int64_t deadline = atomic_load(&message->deadline_us);
+	/* Never shortened.  An earlier timer of an open message looks at this deadline when it fires. */
+	do {
+		uint32_t phase = message_phase(message);
+		if (deadline <= now || (phase != PHASE_RUNNING && phase != PHASE_OPEN))
+			return FERRY_E_STALE;
+	} while (deadline < wanted &&
+		 !atomic_compare_exchange_strong(&message->deadline_us, &deadline, wanted));
+	return 0;
 }
 
 /* ---- manual ack ---- */
@@ -188,7 +197,7 @@ struct ferry_message *ferry_message_ref(struct ferry_message *message)
 
 void ferry_message_unref(struct ferry_message *message)
 {
-	if (message)
+	if (message && !bus_guard(bus_of(message), NULL))
 		message_drop(bus_of(message), NULL, message);
 }
 
@@ -196,6 +205,8 @@ void ferry_message_unref(struct ferry_message *message)
 static int win(struct ferry_message *m)
 {
 	struct ferry_bus *bus = bus_of(m);
+	if (bus_guard(bus, NULL))
+		return FERRY_E_FORK;
 	if (m->handler->ack != FERRY_ACK_MANUAL)
 		return FERRY_E_STATE;
 	if (!message_decide(m, PHASE_RUNNING, PHASE_DECIDED) && !message_decide(m, PHASE_OPEN, PHASE_DECIDED))

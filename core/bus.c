@@ -51,7 +51,13 @@ void bus_log(struct ferry_bus *bus, int level, const char *format, ...)
 void bus_set_state(struct ferry_bus *bus, int state, const struct ferry_error *why)
 {
 	pthread_mutex_lock(&bus->lock);
-	bool changed = atomic_load(&bus->state) != state;
+	int before = atomic_load(&bus->state);
+	/* A stop is not undone by news of the connection that arrives meanwhile. */
+	if (before == FERRY_STATE_STOPPED || (before == FERRY_STATE_STOPPING && state < before)) {
+		pthread_mutex_unlock(&bus->lock);
+		return;
+	}
+	bool changed = before != state || (why && why->code != bus->why.code);
 	if (why)
 		bus->why = *why;
 	else if (state == FERRY_STATE_READY)
@@ -246,17 +252,17 @@ int ferry_bus_state(const struct ferry_bus *bus, struct ferry_error *why)
 
 const char *ferry_bus_transport(const struct ferry_bus *bus)
 {
-	return bus->api->name;
+	return bus ? bus->api->name : "";
 }
 
 uint64_t ferry_bus_capabilities(const struct ferry_bus *bus)
 {
-	return bus->caps;
+	return bus ? bus->caps : 0;
 }
 
 int64_t ferry_bus_now_us(const struct ferry_bus *bus)
 {
-	return clock_now(&bus->clock);
+	return bus ? clock_now(&bus->clock) : FERRY_E_INVALID;
 }
 
 int ferry_bus_advance(struct ferry_bus *bus, int64_t ms)

@@ -84,12 +84,17 @@ static void host_event(void *core, int event, const struct ferry_error *why)
 {
 	struct ferry_bus *bus = core;
 	int state = atomic_load(&bus->state);
+	struct ferry_error silent;
+	if (!why && (event == FERRY_EVENT_DOWN || event == FERRY_EVENT_FATAL)) {
+		fail(&silent, FERRY_E_UNREACHABLE, "the connection is lost");
+		why = &silent;
+	}
 	bus_log(bus,
 		event == FERRY_EVENT_UP || event == FERRY_EVENT_NOTICE ? FERRY_LOG_INFO : FERRY_LOG_WARNING,
 		"%s: %s", bus->api->name,
 		why                       ? why->text
 		: event == FERRY_EVENT_UP ? "connected"
-					  : "disconnected");
+					  : "an event without a text");
 	if (event == FERRY_EVENT_UP && state == FERRY_STATE_DISCONNECTED)
 		bus_set_state(bus, FERRY_STATE_READY, NULL);
 	else if (event == FERRY_EVENT_DOWN && state == FERRY_STATE_READY)

@@ -20,6 +20,8 @@ int ferry_admin_raw_put(struct ferry_bus *bus, const char *topic, const struct f
 			struct ferry_error *err)
 {
 	int code = reachable(bus, bus && bus->api->raw_put, "raw_put", err);
+	if (!code && (!topic || !raw))
+		code = fail(err, FERRY_E_INVALID, "raw_put: %s is NULL", topic ? "raw" : "the topic");
 	return code ? code : bus->api->raw_put(bus->connection, topic, raw, err);
 }
 
@@ -27,6 +29,8 @@ int ferry_admin_raw_get(struct ferry_bus *bus, const char *topic, uint64_t index
 			void *ctx, struct ferry_error *err)
 {
 	int code = reachable(bus, bus && bus->api->raw_get, "raw_get", err);
+	if (!code && (!topic || !each))
+		code = fail(err, FERRY_E_INVALID, "raw_get: %s is NULL", topic ? "each" : "the topic");
 	return code ? code : bus->api->raw_get(bus->connection, topic, index, each, ctx, err);
 }
 
@@ -34,6 +38,8 @@ int ferry_admin_objects(struct ferry_bus *bus, const char *needle, uint64_t *ret
 			struct ferry_error *err)
 {
 	int code = reachable(bus, bus && bus->api->objects, "objects", err);
+	if (!code && (!needle || !ret_count))
+		code = fail(err, FERRY_E_INVALID, "objects: %s is NULL", needle ? "ret_count" : "needle");
 	if (code)
 		return code;
 	int64_t count = bus->api->objects(bus->connection, needle);

@@ -133,28 +133,28 @@ void ferry_stats_free(struct ferry_stats *stats)
 
 size_t ferry_stats_group_count(const struct ferry_stats *stats)
 {
-	return stats->group_count;
+	return stats ? stats->group_count : 0;
 }
 
 const struct ferry_group_stats *ferry_stats_group(const struct ferry_stats *stats, size_t index)
 {
-	return index < stats->group_count ? &stats->groups[index] : NULL;
+	return stats && index < stats->group_count ? &stats->groups[index] : NULL;
 }
 
 size_t ferry_stats_topic_count(const struct ferry_stats *stats)
 {
-	return stats->topic_count;
+	return stats ? stats->topic_count : 0;
 }
 
 const struct ferry_topic_stats *ferry_stats_topic(const struct ferry_stats *stats, size_t index)
 {
-	return index < stats->topic_count ? &stats->topics[index] : NULL;
+	return stats && index < stats->topic_count ? &stats->topics[index] : NULL;
 }
 
 struct ferry_group_stats ferry_stats_sum(const struct ferry_stats *stats, const char *group)
 {
 	struct ferry_group_stats sum = {.size = sizeof sum, .group = "", .topic = "", .handler = ""};
-	for (size_t i = 0; i < stats->group_count; i++) {
+	for (size_t i = 0; stats && i < stats->group_count; i++) {
 		const struct ferry_group_stats *row = &stats->groups[i];
 		if (group && strcmp(group, row->group) != 0)
 			continue;

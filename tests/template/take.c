@@ -39,6 +39,7 @@ static int take_lapsed(struct round *r, struct ferry_subscription *s, int64_t li
 		claim->row.generation++;
 		claim->row.deliveries++;
 	}
+	s->reached = s->next_seq; /* nothing new was read */
 	return rc;
 }
 

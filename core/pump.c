@@ -63,7 +63,7 @@ static void give_credit(struct group *g)
 	}
 	if (!open) {
 		atomic_store(&g->granted, false);
-		suspect_progress(bus);
+		suspect_step(bus);
 	}
 }
 

@@ -161,31 +161,57 @@ static void unclaim(struct suspects *suspects)
 
 void suspect_progress(struct ferry_bus *bus)
 {
+	if (suspect_active(bus->suspects))
+		for (struct group *g = bus->groups; g; g = g->next)
+			pump_feed(g);
+}
+
+/* How long the settles of what has run may take to be stored. */
+#define FLUSH_US 5000000
+
+/* What has run before must be settled for good before a suspect may kill the process. */
+static bool flushed(struct ferry_bus *bus)
+{
+	int code = 0;
+	if (bus->api->flush)
+		code = bus->api->flush(bus->connection, clock_now(&bus->clock) + FLUSH_US);
+	if (code)
+		bus_log(bus, FERRY_LOG_WARNING, "suspects wait until earlier messages are settled: %s",
+			ferry_error_text(code));
+	return code == 0;
+}
+
+/* One step; false when there is nothing to do now. [claimed] */
+static bool step(struct suspects *suspects, uint32_t waiting)
+{
+	struct ferry_bus *bus = suspects->bus;
+	if (busy(bus, waiting) || !flushed(bus))
+		return false;
+	pthread_mutex_lock(&suspects->lock);
+	struct ferry_message *m = choose(suspects);
+	bool first = m && !suspects->any_tried;
+	suspects->any_tried = suspects->any_tried || m;
+	if (!m)
+		atomic_store(&suspects->active, false);
+	pthread_mutex_unlock(&suspects->lock);
+	if (m)
+		try_one(bus, m, first);
+	else
+		release_all(bus);
+	return m != NULL;
+}
+
+void suspect_step(struct ferry_bus *bus)
+{
 	struct suspects *suspects = bus->suspects;
-	while (atomic_load_explicit(&suspects->active, memory_order_relaxed) &&
-	       !atomic_load(&bus->stopping)) {
+	bool more = true;
+	while (more && suspect_active(suspects) && !atomic_load(&bus->stopping)) {
 		uint32_t waiting;
 		if (bus_can(bus, FERRY_CAP_HANDBACK_EXACT))
 			hand_back_rest(bus);
 		if (!claim(suspects, &waiting))
 			return;
-		if (busy(bus, waiting)) {
-			unclaim(suspects);
-			return;
-		}
-		pthread_mutex_lock(&suspects->lock);
-		struct ferry_message *m = choose(suspects);
-		bool first = m && !suspects->any_tried;
-		suspects->any_tried = suspects->any_tried || m;
-		if (!m)
-			atomic_store(&suspects->active, false);
-		pthread_mutex_unlock(&suspects->lock);
-		if (m)
-			try_one(bus, m, first);
+		more = step(suspects, waiting);
 		unclaim(suspects);
-		if (!m) {
-			release_all(bus);
-			return;
-		}
 	}
 }

@@ -22,9 +22,12 @@ void suspects_free(struct suspects *suspects);
 void suspect_add(struct suspects *suspects, struct ferry_message *m);
 /* Nothing else may be begun. */
 bool suspect_active(const struct suspects *suspects);
-/* Something has ended: go on with the next suspect, or with everything. Cheap when there are none. [no locks]
+/* Something has ended: a pump looks whether the next suspect may run. Cheap when there are none. [no locks]
  */
 void suspect_progress(struct ferry_bus *bus);
+/* Go on with the next suspect if nothing else is at work, or with everything when none is left. [a pump's
+ * thread: it waits until earlier settles are stored] */
+void suspect_step(struct ferry_bus *bus);
 /* For a stop. */
 void suspect_take_all(struct suspects *suspects, struct message_queue *into);
 

@@ -337,7 +337,8 @@ struct ferry_transport {
 	 * With PUB_IMMEDIATE every taken message's result is set on return and `published` is not called;
 	 * else `published` reports each exactly once, from another thread or before publish returns. */
 	size_t (*publish)(struct ferry_connection *connection, struct ferry_outgoing *const *outs, size_t count);
-	/* Wait until everything published before has its result.  Any thread. */
+	/* Wait until everything published before has its result and every settle made before is stored as
+	 * durably as it will be.  Any thread. */
 	int (*flush)(struct ferry_connection *connection, int64_t deadline_us);
 
 	/* [required] A source; no delivery before source_start. */

@@ -204,6 +204,7 @@ struct ferry_connection {
 	int64_t write_at; /* when the dirty list must be written; pacing clock */
 	bool running, stopping, idle;
 	bool in_round; /* the I/O thread works without the lock: no source may be unlinked */
+	uint64_t rounds; /* that have ended */
 	int64_t stop_at;
 
 	pthread_t thread;

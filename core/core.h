@@ -81,7 +81,7 @@ struct subscription {
 	struct ferry_subscription *plugin;
 	int32_t order, start, max_unsettled;
 	uint32_t handler_count;
-	bool simple; /* one handler, no filter, no order: workers take batches */
+	bool simple; /* one handler, no order: workers take batches */
 
 	_Atomic bool queued;           /* stands in the run queue */
 	struct subscription *run_next; /* run queue */
@@ -110,7 +110,7 @@ struct group {
 	bool started, stopped;
 
 	pthread_t pump;
-	bool pump_running;
+	_Atomic bool pump_running;
 	_Atomic bool granted;  /* the plugin may deliver: some credit was given */
 	_Atomic int64_t bytes; /* payload bytes in flight */
 

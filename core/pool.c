@@ -157,17 +157,6 @@ bool pool_is_idle(struct ferry_bus *bus)
 	return idle;
 }
 
-bool pool_is_running(struct ferry_bus *bus)
-{
-	struct pool *pool = &bus->pool;
-	pthread_mutex_lock(&pool->lock);
-	bool running = false;
-	for (struct worker *w = pool->caller ? pool->caller : pool->workers; w && !running; w = w->next)
-		running = atomic_load(&w->current) != NULL;
-	pthread_mutex_unlock(&pool->lock);
-	return running;
-}
-
 /* ---- life ---- */
 
 int pool_init(struct ferry_bus *bus)

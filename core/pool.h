@@ -31,7 +31,5 @@ void pool_unstick(struct worker *w);
 void pool_tick(void *bus);
 /* Whether every worker that can has run out of work. */
 bool pool_is_idle(struct ferry_bus *bus);
-/* Whether any worker's handler runs. */
-bool pool_is_running(struct ferry_bus *bus);
 
 #endif

@@ -103,7 +103,12 @@ static size_t hand_over(struct ferry_bus *bus, struct topic *topic, struct ferry
 		*ret_code = may_wait(bus, topic, "the transport's queue is full", err);
 		if (!*ret_code && atomic_load(&bus->stopping))
 			*ret_code = fail(err, FERRY_E_STATE, "%s: the bus is stopped", topic->name);
-		if (!*ret_code && !wait_room(bus, generation, deadline_us))
+		bool late = !*ret_code && !wait_room(bus, generation, deadline_us);
+		if (late) /* there may be room for one, though not enough to be told */
+			taken += bus->api->publish(bus->connection, outs + taken, count - taken);
+		if (late && taken == count)
+			return taken;
+		if (late)
 			*ret_code = fail(
 				err, FERRY_E_TIMEDOUT,
 				"%s: the transport's queue stayed full until the deadline; nothing was sent",

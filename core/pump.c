@@ -156,22 +156,25 @@ static void *pump(void *ctx)
 
 void pump_feed(struct group *g)
 {
-	if (g->bus->api->thread_model == FERRY_PUMP && g->pump_running)
+	if (atomic_load(&g->pump_running))
 		g->bus->api->wakeup(g->source);
 }
 
 int pump_start(struct group *g)
 {
+	/* Before the thread: whoever has a message from it may want to feed it. */
+	atomic_store(&g->pump_running, true);
 	int error = thread_start(&g->pump, "ferry-pump", pump, g);
-	g->pump_running = !error;
+	if (error)
+		atomic_store(&g->pump_running, false);
 	return error;
 }
 
 void pump_stop(struct group *g)
 {
-	if (!g->pump_running)
+	if (!atomic_load(&g->pump_running))
 		return;
 	g->bus->api->wakeup(g->source);
 	pthread_join(g->pump, NULL);
-	g->pump_running = false;
+	atomic_store(&g->pump_running, false);
 }

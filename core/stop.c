@@ -72,7 +72,8 @@ static struct counters total(struct ferry_bus *bus)
 
 static bool at_rest(struct ferry_bus *bus)
 {
-	return total(bus).in_flight == 0 && !pool_is_running(bus);
+	/* A worker that serves may be inside the plugin's fetch or arm even when it has found nothing. */
+	return total(bus).in_flight == 0 && atomic_load(&bus->timers.busy) == 0;
 }
 
 static uint64_t progress(struct ferry_bus *bus)

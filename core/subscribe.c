@@ -429,7 +429,7 @@ static int add_handler(struct ferry_bus *bus, struct wish *w, ferry_handler_fn *
 		link = &(*link)->next;
 	*link = h;
 	s->handler_count++;
-	s->simple = s->handler_count == 1 && !h->filter && s->order == FERRY_ORDER_NONE;
+	s->simple = s->handler_count == 1 && s->order == FERRY_ORDER_NONE;
 	return 0;
 }
 

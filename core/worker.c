@@ -116,7 +116,7 @@ static bool fetches(const struct worker *w)
 	return w->bus->api->thread_model == FERRY_FETCH_FROM_WORKERS;
 }
 
-/* One handler that takes every message: a batch, straight from the transport. */
+/* One handler: a batch, straight from the transport. */
 static enum taken take_simple(struct worker *w, struct subscription *s)
 {
 	struct handler *h = s->handlers;
@@ -134,7 +134,8 @@ static enum taken take_simple(struct worker *w, struct subscription *s)
 			return NOTHING;
 		for (uint32_t i = 0; i < got; i++) {
 			struct ferry_message *m = messages[i];
-			if (m->delivery.record.attribute_count && route_is_foreign(s, m)) {
+			if ((m->delivery.record.attribute_count && route_is_foreign(s, m)) ||
+			    (h->filter && !handler_matches(h, m))) {
 				queue_push(&w->aside, m);
 			} else if (m->delivery.due_us || m->delivery.deliveries) {
 				if (route_new(s, m) == ROUTE_FILTERED)

@@ -181,15 +181,36 @@ void messages_cancel_all(struct ferry_bus *bus)
 	pthread_mutex_unlock(&bus->cancel_lock);
 }
 
+static void put_failure(struct ferry_bus *bus, struct ferry_message *m, const char *text, bool decided)
+{
+	char *copy = alloc_text(bus->allocator, text, strnlen(text, 1024)), *old = copy;
+	pthread_mutex_lock(&bus->messages.lock);
+	uint32_t phase = message_phase(m);
+	if (copy && (decided || phase == PHASE_RUNNING || phase == PHASE_OPEN)) {
+		old = m->failure;
+		m->failure = copy;
+		message_touch(m);
+	}
+	pthread_mutex_unlock(&bus->messages.lock);
+	alloc_free(bus->allocator, old);
+}
+
 void message_set_failure(struct ferry_bus *bus, struct ferry_message *m, const char *text)
 {
-	size_t size = strnlen(text, 1024);
-	char *copy = alloc_text(bus->allocator, text, size);
-	if (!copy)
-		return;
-	alloc_free(bus->allocator, m->failure);
-	message_touch(m);
-	m->failure = copy;
+	put_failure(bus, m, text, true);
+}
+
+void message_say_failure(struct ferry_bus *bus, struct ferry_message *m, const char *text)
+{
+	put_failure(bus, m, text, false);
+}
+
+bool message_has_failure(struct ferry_bus *bus, struct ferry_message *m)
+{
+	pthread_mutex_lock(&bus->messages.lock);
+	bool has = m->failure != NULL;
+	pthread_mutex_unlock(&bus->messages.lock);
+	return has;
 }
 
 const char *message_attribute(const struct ferry_message *m, const char *name)

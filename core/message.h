@@ -75,10 +75,10 @@ struct ferry_message {
 	bool ended;           /* the delivery has ended (subscription.lock) */
 	_Atomic bool touched; /* this life has left something to clear */
 	_Atomic bool cancelled;
-	_Atomic int cancel_fd;  /* -1: none yet */
-	int64_t retry_after_ms; /* -1: the backoff's */
+	_Atomic int cancel_fd;          /* -1: none yet */
+	_Atomic int64_t retry_after_ms; /* -1: the backoff's */
 	int64_t first_failed_wall_us;
-	char *failure; /* text of the last failure, or NULL */
+	char *failure; /* text of the last failure, or NULL (messages.lock until the verdict is decided) */
 	void *decoded;
 	void (*decoded_release)(void *object);
 	struct ferry_message *origin; /* of a retry beside a held message: that one owns the views */
@@ -196,7 +196,7 @@ static inline void message_adopt(struct ferry_message *m)
 	m->handler = NULL;
 	m->next = NULL;
 	m->attempt = m->delivery.attempt ? m->delivery.attempt : 1;
-	m->retry_after_ms = -1;
+	atomic_store_explicit(&m->retry_after_ms, -1, memory_order_relaxed);
 	m->first_failed_wall_us = m->delivery.first_failed_wall_us;
 	m->kept = m->lane_head = m->call_busy = m->call_awaited = m->call_returned = m->ended = false;
 	m->wait = WAIT_NOTHING;
@@ -221,8 +221,14 @@ void message_cancel(struct ferry_message *m);
 void messages_cancel_all(struct ferry_bus *bus);
 /* The id as text, NUL-terminated: made at the first call. */
 const char *message_id(const struct ferry_message *m);
-/* Keep the text of a failure (at most 1 KiB); without memory the text before stays. */
+/* Keep the text of a failure (at most 1 KiB); without memory the text before stays.  For whoever has decided
+ * the verdict: from then on the text is his. */
 void message_set_failure(struct ferry_bus *bus, struct ferry_message *m, const char *text);
+/* The same, for the application: ignored once the verdict is decided. */
+void message_say_failure(struct ferry_bus *bus, struct ferry_message *m, const char *text);
+/* Whether the application has said anything.  Who has decided the verdict calls this or message_set_failure
+ * before it reads the text: a call that is late may be saying something this very moment. */
+bool message_has_failure(struct ferry_bus *bus, struct ferry_message *m);
 const char *message_attribute(const struct ferry_message *m, const char *name);
 
 #endif

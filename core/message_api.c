@@ -123,15 +123,18 @@ int ferry_message_fail(struct ferry_message *message, int code, const char *text
 {
 	/* Without a text the verdict finds its own words for the code. */
 	if (text)
-		message_set_failure(bus_of(message), message, text);
+		message_say_failure(bus_of(message), message, text);
 	return code;
 }
 
 void ferry_message_retry_after(struct ferry_message *message, int64_t delay_ms)
 {
-	message->retry_after_ms = delay_ms < 0                  ? -1
-				  : delay_ms > INT64_MAX / 2000 ? INT64_MAX / 2000
-								: delay_ms;
+	int64_t most = INT64_MAX / 2000;
+	atomic_store_explicit(&message->retry_after_ms,
+			      delay_ms < 0      ? -1
+			      : delay_ms > most ? most
+						: delay_ms,
+			      memory_order_relaxed);
 }
 
 int ferry_message_cancelled(const struct ferry_message *message)
@@ -239,7 +242,7 @@ int ferry_message_nack(struct ferry_message *message, int64_t delay_ms)
 		return code;
 	if (delay_ms >= 0)
 		ferry_message_retry_after(message, delay_ms);
-	if (!message->failure)
+	if (!message_has_failure(bus_of(message), message))
 		message_set_failure(bus_of(message), message, "the handler asked for another attempt");
 	count_failed(message);
 	verdict_failed(bus_of(message), NULL, message, FERRY_E_RETRY, REASON_ERROR);
@@ -252,7 +255,7 @@ int ferry_message_reject(struct ferry_message *message)
 	if (code)
 		return code;
 	count_failed(message);
-	if (!message->failure)
+	if (!message_has_failure(bus_of(message), message))
 		message_set_failure(bus_of(message), message, "the handler rejected the message");
 	verdict_failed(bus_of(message), NULL, message, FERRY_REJECT, REASON_REJECTED);
 	return 0;

@@ -107,7 +107,9 @@ struct ferry_message *leave_lane(struct ferry_message *m)
 		return NULL;
 	struct subscription *s = m->subscription;
 	pthread_mutex_lock(&s->lock);
+	/* The call that is stuck keeps the key; when it returns it finds that the delivery is over. */
 	struct ferry_message *next = m->call_busy ? NULL : lane_leave(s, m);
+	m->ended = true;
 	pthread_mutex_unlock(&s->lock);
 	return next;
 }
@@ -265,10 +267,7 @@ static struct ferry_message *split(struct ferry_bus *bus, struct ferry_message *
 	message_adopt(twin);
 	twin->attempt = m->attempt;
 	twin->first_failed_wall_us = m->first_failed_wall_us;
-	twin->failure = m->failure;
-	message_touch(twin);
 	twin->handler = m->handler;
-	m->failure = NULL;
 	m->kept = true;
 	m->ended = true;
 	twin->origin = m; /* with the reference that was the delivery's */
@@ -285,33 +284,54 @@ static struct ferry_message *split(struct ferry_bus *bus, struct ferry_message *
 	return twin;
 }
 
+/* The message that may run again: `m`, or its twin while somebody still looks at it or when it has heard that
+ * it should give up; NULL without memory. */
+static struct ferry_message *free_to_run(struct ferry_bus *bus, struct ferry_message *m)
+{
+	struct subscription *s = m->subscription;
+	if (atomic_load(&m->refs) == 1 && !atomic_load(&m->cancelled)) {
+		/* What the next attempt says, or does not, is its own. */
+		alloc_free(bus->allocator, m->failure);
+		m->failure = NULL;
+		return m;
+	}
+	pthread_mutex_lock(&s->lock);
+	struct ferry_message *twin = split(bus, m);
+	pthread_mutex_unlock(&s->lock);
+	return twin;
+}
+
 static void hold(struct ferry_bus *bus, struct worker *w, struct ferry_message *m, int64_t delay_us)
 {
 	struct subscription *s = m->subscription;
-	m->attempt++;
-	struct ferry_settle settle = {.delivery = &m->delivery,
+	struct ferry_message *next = free_to_run(bus, m);
+	if (!next) {
+		/* Out of its order, but not lost. */
+		if (bus_can(bus, FERRY_CAP_NACK_DELAY))
+			delivery_end(bus, w, m, FERRY_SETTLE_NACK, delay_us, END_RETRIED);
+		else
+			delivery_hand_back(bus, w, m);
+		return;
+	}
+	next->attempt++;
+	struct ferry_settle settle = {.delivery = &next->delivery,
 				      .verb = FERRY_SETTLE_HOLD,
-				      .attempt = m->attempt,
+				      .attempt = next->attempt,
 				      .delay_us = delay_us};
 	bus->api->settle(s->group->source, &settle, 1);
 	if (settle.result) {
-		delivery_end(bus, w, m, FERRY_SETTLE_HANDBACK, 0, END_STALE);
+		delivery_end(bus, w, next, FERRY_SETTLE_HANDBACK, 0, END_STALE);
 		return;
 	}
 	pthread_mutex_lock(&s->lock);
-	bool possible = !atomic_load(&bus->stopping);
-	if (possible && atomic_load(&m->refs) > 1) {
-		struct ferry_message *twin = split(bus, m);
-		possible = twin != NULL;
-		m = twin ? twin : m;
-	}
-	if (possible) {
-		message_set_phase(m, PHASE_QUEUED);
-		hold_until(s, m, clock_now(&bus->clock) + delay_us, WAIT_RETRY);
+	bool stopping = atomic_load(&bus->stopping);
+	if (!stopping) {
+		message_set_phase(next, PHASE_QUEUED);
+		hold_until(s, next, clock_now(&bus->clock) + delay_us, WAIT_RETRY);
 	}
 	pthread_mutex_unlock(&s->lock);
-	if (!possible)
-		delivery_hand_back(bus, w, m);
+	if (stopping)
+		delivery_hand_back(bus, w, next);
 	suspect_progress(bus);
 }
 
@@ -347,7 +367,7 @@ void verdict_failed(struct ferry_bus *bus, struct worker *w, struct ferry_messag
 	const struct handler *h = m->handler;
 	if (!m->first_failed_wall_us)
 		m->first_failed_wall_us = clock_wall(&bus->clock);
-	if (!m->failure) {
+	if (!message_has_failure(bus, m)) {
 		char text[64];
 		snprintf(text, sizeof text, "the handler returned %d (%s)", code,
 			 code < 0               ? ferry_error_name(code)
@@ -363,8 +383,8 @@ void verdict_failed(struct ferry_bus *bus, struct worker *w, struct ferry_messag
 	} else if (m->attempt > h->max_retries) {
 		verdict_give_up(bus, w, m, reason);
 	} else {
-		int64_t delay = m->retry_after_ms >= 0 ? m->retry_after_ms * 1000 : backoff_us(h, m->attempt);
-		m->retry_after_ms = -1;
+		int64_t after_ms = atomic_exchange(&m->retry_after_ms, -1);
+		int64_t delay = after_ms >= 0 ? after_ms * 1000 : backoff_us(h, m->attempt);
 		if (m->subscription->order == FERRY_ORDER_NONE && bus_can(bus, FERRY_CAP_NACK_DELAY))
 			delivery_end(bus, w, m, FERRY_SETTLE_NACK, delay, END_RETRIED);
 		else
@@ -429,7 +449,7 @@ bool verdict_expire(struct ferry_bus *bus, struct ferry_message *m, uint32_t sta
 void verdict_late(struct ferry_bus *bus, struct worker *w, struct ferry_message *m, struct handler *h)
 {
 	struct subscription *s = m->subscription;
-	struct ferry_message *next = NULL;
+	struct ferry_message *next = NULL, *over = NULL;
 	pthread_mutex_lock(&s->lock);
 	s->count.late_results++;
 	if (m->call_busy) {
@@ -442,16 +462,20 @@ void verdict_late(struct ferry_bus *bus, struct worker *w, struct ferry_message 
 		else if (head->call_awaited)
 			next = head;
 		head->call_awaited = false;
+		/* Given up before the retry may run: a message that runs has no other reference. */
+		if (m->twin && head->ended)
+			over = head;
+		else if (m->twin)
+			atomic_fetch_sub(&head->refs, 1);
+		m->twin = NULL;
 	} else {
 		m->call_returned = true; /* before verdict_expire could count it as stuck */
 	}
 	if (next)
 		route_ready(s, next);
 	pthread_mutex_unlock(&s->lock);
-	if (m->twin) {
-		message_drop(bus, w, m->twin);
-		m->twin = NULL;
-	}
+	if (over)
+		message_drop(bus, w, over);
 	message_drop(bus, w, m);
 	if (next)
 		pool_submit(s);

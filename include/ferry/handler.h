@@ -86,7 +86,7 @@ struct ferry_handler_options {
 	int32_t max_backoff_ms;     /* [60000] */
 	int32_t jitter_percent;     /* added to a delay before the cap, 0..100 [0] */
 	int32_t timeout_ms;         /* for one call, and for a manual settle [30000]; FERRY_NONE */
-	int32_t max_unsettled;      /* of the group and topic [10000]; the group's handlers must agree */
+	int32_t max_unsettled;      /* of the group and topic [10000]; FERRY_NONE: no bound; must agree */
 	int32_t max_deliveries;     /* crash guard [max_retries + 6] */
 	int32_t reserved;           /* keep 0 */
 };

@@ -331,7 +331,7 @@ int conformance_run(const struct conformance_settings *settings, FILE *tap)
 {
 	struct conformance_outcome outcomes[CONFORMANCE_CASES] = {{0}};
 	struct ferry_error err = {0};
-	uint64_t capabilities;
+	uint64_t capabilities = 0;
 	char transport[64];
 	int status = 0;
 

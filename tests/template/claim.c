@@ -132,6 +132,7 @@ void claim_dirty(struct claim *claim, unsigned todo)
 		return;
 	claim->queued = true;
 	claim->refs++;
+	c->verdicts++;
 	claim->next_dirty = NULL;
 	if (!c->dirty)
 		c->write_at = pacing_us() + c->commit_us;

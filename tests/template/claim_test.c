@@ -163,6 +163,25 @@ static void what_is_handed_back_comes_again(void)
 	rig_close(&rig);
 }
 
+static void flush_writes_verdicts(void)
+{
+	struct rig rig;
+	struct consumer consumer;
+	rig_open(&rig, new_file(), &(struct rig_options){.commit_ms = 1000});
+	consumer_open(&consumer, &rig, &shop);
+	rig_publish(&rig, "orders", 0, 3);
+	CHECK_EQ(consumer_take(&consumer, 8), 3);
+	CHECK_EQ(plugin->objects(rig.c, "shop"), 4); /* the group and its claims */
+	settle_all(&consumer, 2, FERRY_SETTLE_ACK);
+	CHECK_EQ(plugin->flush(rig.c, test_now_us() + WAIT_MS * INT64_C(1000)), 0);
+	CHECK_EQ(plugin->objects(rig.c, "shop"), 2);
+	CHECK_EQ(consumer_settle(&consumer, 2, FERRY_SETTLE_ACK, 0, 0), 0);
+	consumer_close(&consumer);
+	CHECK_EQ(plugin->flush(rig.c, test_now_us()), 0);
+	CHECK_EQ(plugin->objects(rig.c, "shop"), 1);
+	rig_close(&rig);
+}
+
 static void views_stay_until_release(void)
 {
 	struct rig rig;
@@ -342,6 +361,7 @@ const struct test_case claim_tests[] = {
 	TEST(two_connections_compete),
 	TEST(max_unsettled_stalls_and_recovers),
 	TEST(what_is_handed_back_comes_again),
+	TEST(flush_writes_verdicts),
 	TEST(views_stay_until_release),
 	TEST(a_hold_survives_the_process),
 	TEST(deliveries_count_the_processes_that_died),

@@ -94,7 +94,6 @@ static void *io_main(void *connection)
 		round_run(c, sources, publishes);
 		pthread_mutex_lock(&c->lock);
 		c->in_round = false;
-		c->rounds++;
 		pthread_cond_broadcast(&c->changed);
 	}
 	size_t left = c->queue.count;

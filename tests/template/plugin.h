@@ -171,6 +171,7 @@ int sqlite_flush(struct ferry_connection *connection, int64_t deadline_us);
 struct io {
 	struct store store;
 	struct wire_headers headers;
+	uint64_t verdicts;     /* connection->verdicts when the dirty list was taken */
 	struct claim *work;    /* verdicts that are being written; kept until it has succeeded */
 	int64_t version;       /* data_version, as last seen */
 	int64_t poll_at;       /* pacing clock: look whether another process has committed */
@@ -201,10 +202,10 @@ struct ferry_connection {
 	unsigned sources_opened;
 	struct queue queue;
 	struct claim *dirty, **dirty_end;
-	int64_t write_at; /* when the dirty list must be written; pacing clock */
+	int64_t write_at;                    /* when the dirty list must be written; pacing clock */
+	uint64_t verdicts, verdicts_written; /* how many claims were ever put into it, and written from it */
 	bool running, stopping, idle;
 	bool in_round; /* the I/O thread works without the lock: no source may be unlinked */
-	uint64_t rounds; /* that have ended */
 	int64_t stop_at;
 
 	pthread_t thread;

@@ -34,11 +34,10 @@ static bool has_older(struct queue *queue, uint64_t ticket)
 	return false;
 }
 
-/* The round after which everything that is dirty now has been written: not the one that runs, which has taken
- * its work already. [lock] */
-static uint64_t round_for_verdicts(const struct ferry_connection *c)
+/* Publishes that have no result, or verdicts that are not written, of those that were there before. [lock] */
+static bool is_open(struct ferry_connection *c, uint64_t ticket, uint64_t verdicts)
 {
-	return c->rounds + (c->in_round ? 1 : 0) + (c->dirty ? 1 : 0);
+	return has_older(&c->queue, ticket) || c->verdicts_written < verdicts;
 }
 
 int sqlite_flush(struct ferry_connection *c, int64_t deadline_us)
@@ -46,10 +45,10 @@ int sqlite_flush(struct ferry_connection *c, int64_t deadline_us)
 	int64_t until = pacing_deadline(c, deadline_us);
 	bool open, in_time = true;
 	pthread_mutex_lock(&c->lock);
-	uint64_t ticket = c->queue.tickets, round = round_for_verdicts(c);
+	uint64_t ticket = c->queue.tickets, verdicts = c->verdicts;
 	c->write_at = pacing_us(); /* not after commit_interval */
-	pthread_cond_signal(&c->wake);
-	while ((open = has_older(&c->queue, ticket) || c->rounds < round || c->io.work) && in_time)
+	io_wake(c);
+	while ((open = is_open(c, ticket, verdicts)) && in_time)
 		in_time = pacing_wait(&c->changed, &c->lock, until);
 	pthread_mutex_unlock(&c->lock);
 	return open ? FERRY_E_TIMEDOUT : 0;

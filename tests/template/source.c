@@ -233,6 +233,8 @@ static void unlink_source(struct ferry_source *source)
 		else
 			work = &(*work)->next_work;
 	}
+	if (!c->dirty && !c->io.work)
+		c->verdicts_written = c->verdicts; /* flush must not wait for what is gone */
 }
 
 void sqlite_source_close(struct ferry_source *source)

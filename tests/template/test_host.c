@@ -192,7 +192,7 @@ void rig_init(struct rig *rig, const char *file, const struct rig_options *optio
 	rig->fail_at = -1;
 	rig->takeover_ms = o->takeover_ms ? o->takeover_ms : 30000;
 	set(rig, "durability", 0);
-	set(rig, "commit_interval", 20);
+	set(rig, "commit_interval", o->commit_ms ? o->commit_ms : 20);
 	set(rig, "poll_interval", 20);
 	set(rig, "queue", o->queue ? o->queue : 4096);
 	set(rig, "retain", o->retain ? o->retain : 1000000);

@@ -37,7 +37,7 @@ bool test_wait(bool (*condition)(void *ctx), void *ctx);
 
 /* What differs from the defaults; 0 = the default. */
 struct rig_options {
-	int64_t queue, retain;
+	int64_t queue, retain, commit_ms;
 	int32_t takeover_ms; /* 30 s */
 	int32_t provision, envelope, on_unknown;
 	bool manual_clock;

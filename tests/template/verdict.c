@@ -43,6 +43,7 @@ void verdicts_take(struct ferry_connection *c)
 	}
 	c->dirty = NULL;
 	c->dirty_end = &c->dirty;
+	c->io.verdicts = c->verdicts;
 }
 
 static int write_verdict(struct round *r, struct claim *claim)
@@ -84,6 +85,7 @@ void verdicts_finish(struct round *r, struct claim **dead)
 {
 	struct claim *claim = r->c->io.work;
 	r->c->io.work = NULL;
+	r->c->verdicts_written = r->c->io.verdicts;
 	while (claim) {
 		struct claim *next = claim->next_work;
 		if (claim->gone)

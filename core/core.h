@@ -96,6 +96,7 @@ struct subscription {
 	bool hungry;     /* the pump gave less credit than it would like: wake it when there is room */
 	struct message_list held;     /* waiting for their retry in this process */
 	struct ferry_message **lanes; /* order != none: LANES buckets of active heads */
+	uint32_t resting;             /* in flight, not held: behind their key's head, or behind a stuck call */
 };
 
 struct group {

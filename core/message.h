@@ -73,6 +73,7 @@ struct ferry_message {
 	bool call_awaited;    /* its retry is due and waits for that call to return */
 	bool call_returned;   /* its time was up, and the call returned before that was counted */
 	bool ended;           /* the delivery has ended (subscription.lock) */
+	bool suspect;         /* handed out too often without an outcome (suspect.c) */
 	_Atomic bool touched; /* this life has left something to clear */
 	_Atomic bool cancelled;
 	_Atomic int cancel_fd;          /* -1: none yet */
@@ -199,6 +200,7 @@ static inline void message_adopt(struct ferry_message *m)
 	atomic_store_explicit(&m->retry_after_ms, -1, memory_order_relaxed);
 	m->first_failed_wall_us = m->delivery.first_failed_wall_us;
 	m->kept = m->lane_head = m->call_busy = m->call_awaited = m->call_returned = m->ended = false;
+	m->suspect = false;
 	m->wait = WAIT_NOTHING;
 	atomic_store_explicit(&m->id_made, false, memory_order_relaxed);
 	atomic_store_explicit(&m->refs, 1, memory_order_relaxed);

@@ -53,6 +53,7 @@ bool lane_enter(struct subscription *s, struct ferry_message *m)
 		else
 			head->lane_waiting = m;
 		head->lane_last = m;
+		s->resting++;
 		return false;
 	}
 	insert_head(s, m, bucket);
@@ -74,6 +75,7 @@ struct ferry_message *lane_leave(struct subscription *s, struct ferry_message *m
 	struct ferry_message *next = m->lane_waiting;
 	if (!next)
 		return NULL;
+	s->resting--;
 	next->lane_waiting = next->next;
 	next->lane_last = next->next ? m->lane_last : NULL;
 	next->next = NULL;
@@ -106,6 +108,7 @@ void lane_take_waiting(struct subscription *s, struct message_queue *into)
 			head->lane_waiting = head->lane_last = NULL;
 			while (m) {
 				struct ferry_message *next = m->next;
+				s->resting--;
 				queue_push(into, m);
 				m = next;
 			}

@@ -1,5 +1,7 @@
 #include "suspect.h"
 
+#include <stdio.h>
+
 #include "order.h"
 #include "pool.h"
 #include "pump.h"
@@ -8,10 +10,11 @@
 
 struct suspects {
 	struct ferry_bus *bus;
-	_Atomic bool active;
+	_Atomic bool active, announced;
 	pthread_mutex_t lock;
 	struct message_queue waiting; /* in order of arrival */
 	bool moving;                  /* somebody is choosing: the choice is made once */
+	bool again;                   /* somebody else wanted to, meanwhile */
 	bool any_tried;               /* the first of this process has been chosen */
 };
 
@@ -43,14 +46,30 @@ bool suspect_active(const struct suspects *suspects)
 
 void suspect_add(struct suspects *suspects, struct ferry_message *m)
 {
+	m->suspect = true;
 	pthread_mutex_lock(&suspects->lock);
 	queue_push(&suspects->waiting, m);
 	pthread_mutex_unlock(&suspects->lock);
 	if (!atomic_exchange(&suspects->active, true))
-		bus_log(suspects->bus, FERRY_LOG_WARNING,
-			"%s: message %s was handed out %u times without an outcome: such messages are now "
-			"run one at a time",
-			m->subscription->topic, message_id(m), m->delivery.deliveries);
+		atomic_store(&suspects->announced, false);
+}
+
+/* Once per series; not where a suspect is added, which is under a lock. */
+static void announce(struct suspects *suspects)
+{
+	char text[600] = "";
+	if (atomic_exchange(&suspects->announced, true))
+		return;
+	pthread_mutex_lock(&suspects->lock);
+	const struct ferry_message *m = suspects->waiting.first;
+	if (m)
+		snprintf(text, sizeof text,
+			 "%s: message %s was handed out %u times without an outcome: such messages are now "
+			 "run one at a time",
+			 m->subscription->topic, message_id(m), m->delivery.deliveries);
+	pthread_mutex_unlock(&suspects->lock);
+	if (*text)
+		bus_log(suspects->bus, FERRY_LOG_WARNING, "%s", text);
 }
 
 void suspect_take_all(struct suspects *suspects, struct message_queue *into)
@@ -62,6 +81,23 @@ void suspect_take_all(struct suspects *suspects, struct message_queue *into)
 	atomic_store(&suspects->active, false);
 }
 
+/* Take out what has not begun; a suspect whose turn it is stays. [subscription.lock held] */
+static void take_rest(struct subscription *s, struct message_queue *rest)
+{
+	struct message_queue all = {NULL, NULL, 0}, behind = {NULL, NULL, 0};
+	for (struct handler *h = s->handlers; h; h = h->next) {
+		for (struct ferry_message *m; (m = queue_pop(&h->ready));)
+			queue_push(&all, m);
+		for (struct ferry_message *m; (m = queue_pop(&all));)
+			queue_push(m->suspect ? &h->ready : rest, m);
+	}
+	if (s->lanes)
+		lane_take_waiting(s, &behind);
+	for (struct ferry_message *m; (m = queue_pop(&behind));)
+		if (!m->suspect || lane_enter(s, m))
+			queue_push(rest, m);
+}
+
 /* Where a hand-back is exact, everything that has not begun goes back. */
 static void hand_back_rest(struct ferry_bus *bus)
 {
@@ -69,9 +105,7 @@ static void hand_back_rest(struct ferry_bus *bus)
 		for (struct subscription *s = g->subscriptions; s; s = s->next) {
 			struct message_queue rest = {NULL, NULL, 0};
 			pthread_mutex_lock(&s->lock);
-			for (struct handler *h = s->handlers; h; h = h->next)
-				for (struct ferry_message *m; (m = queue_pop(&h->ready));)
-					queue_push(&rest, m);
+			take_rest(s, &rest);
 			pthread_mutex_unlock(&s->lock);
 			for (struct ferry_message *m; (m = queue_pop(&rest));)
 				delivery_end(bus, NULL, m, FERRY_SETTLE_HANDBACK, 0, END_HANDED_BACK);
@@ -88,7 +122,7 @@ static bool busy(struct ferry_bus *bus, uint32_t waiting)
 			return true;
 		for (struct subscription *s = g->subscriptions; s; s = s->next) {
 			pthread_mutex_lock(&s->lock);
-			open += s->count.in_flight - s->count.held;
+			open += s->count.in_flight - s->count.held - s->resting;
 			pthread_mutex_unlock(&s->lock);
 		}
 	}
@@ -146,17 +180,21 @@ static bool claim(struct suspects *suspects, uint32_t *ret_waiting)
 {
 	pthread_mutex_lock(&suspects->lock);
 	bool mine = !suspects->moving;
+	suspects->again = !mine;
 	suspects->moving = true;
 	*ret_waiting = suspects->waiting.count;
 	pthread_mutex_unlock(&suspects->lock);
 	return mine;
 }
 
-static void unclaim(struct suspects *suspects)
+/* True when another thread has looked meanwhile: what it saw may be news. */
+static bool unclaim(struct suspects *suspects)
 {
 	pthread_mutex_lock(&suspects->lock);
-	suspects->moving = false;
+	bool again = suspects->again;
+	suspects->moving = suspects->again = false;
 	pthread_mutex_unlock(&suspects->lock);
+	return again;
 }
 
 void suspect_progress(struct ferry_bus *bus)
@@ -207,11 +245,12 @@ void suspect_step(struct ferry_bus *bus)
 	bool more = true;
 	while (more && suspect_active(suspects) && !atomic_load(&bus->stopping)) {
 		uint32_t waiting;
+		announce(suspects);
 		if (bus_can(bus, FERRY_CAP_HANDBACK_EXACT))
 			hand_back_rest(bus);
 		if (!claim(suspects, &waiting))
 			return;
 		more = step(suspects, waiting);
-		unclaim(suspects);
+		more = unclaim(suspects) || more;
 	}
 }

@@ -212,6 +212,7 @@ static void hold_over(struct timer *timer)
 	if (wait == WAIT_RETRY && !stopping) {
 		if (m->call_busy) {
 			m->call_awaited = true;
+			s->resting++;
 		} else {
 			route_ready(s, m);
 			submit = true;
@@ -461,6 +462,7 @@ void verdict_late(struct ferry_bus *bus, struct worker *w, struct ferry_message 
 			next = lane_leave(s, head);
 		else if (head->call_awaited)
 			next = head;
+		s->resting -= head->call_awaited;
 		head->call_awaited = false;
 		/* Given up before the retry may run: a message that runs has no other reference. */
 		if (m->twin && head->ended)

@@ -181,9 +181,15 @@ void messages_cancel_all(struct ferry_bus *bus)
 	pthread_mutex_unlock(&bus->cancel_lock);
 }
 
+#define FAILURE_MAX 1024
+
 static void put_failure(struct ferry_bus *bus, struct ferry_message *m, const char *text, bool decided)
 {
-	char *copy = alloc_text(bus->allocator, text, strnlen(text, 1024)), *old = copy;
+	size_t size = strnlen(text, FAILURE_MAX);
+	/* Cut between characters, not inside one. */
+	while (text[size] && size > 0 && ((unsigned char)text[size] & 0xC0) == 0x80)
+		size--;
+	char *copy = alloc_text(bus->allocator, text, size), *old = copy;
 	pthread_mutex_lock(&bus->messages.lock);
 	uint32_t phase = message_phase(m);
 	if (copy && (decided || phase == PHASE_RUNNING || phase == PHASE_OPEN)) {

@@ -563,10 +563,15 @@ void worker_serve(struct worker *w, struct subscription *s)
 			if (w->spins > SPINS_MAX)
 				w->spins = SPINS_MAX;
 		}
+		bool trickle = !polls && w->count < BATCH_MAX / 2 && fetches(w);
 		polls = 0;
 		if (more)
 			pool_submit(s);
 		run_batch(w, s);
+		/* A publisher that is as fast as we are: let a few messages gather, or each of them moves its
+		 * cache lines back and forth alone. */
+		if (trickle && s->handlers->quick_us == 0)
+			relax();
 		if (pool_is_pressed(bus)) {
 			pool_submit(s);
 			break;

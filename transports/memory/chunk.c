@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#define SPARE_BYTES ((size_t)4 << 20) /* kept for reuse at most */
+#define SPARE_BYTES ((size_t)16 << 20) /* kept for reuse at most */
 
 /* ---- records ---- */
 

@@ -217,7 +217,8 @@ struct ferry_bus {
 	_Atomic bool cancelling;   /* stop's deadline is near: handlers should give up */
 	bool connected;
 	pthread_t starter;
-	bool starter_running;
+	bool starter_running; /* under stop_lock */
+	bool starter_done;    /* under `lock`: its thread is about to end */
 	int64_t start_deadline_us;
 	pthread_mutex_t stop_lock; /* one stop at a time; taken before every other lock */
 	struct counters before_stop;

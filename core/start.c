@@ -149,9 +149,8 @@ static bool pause_for(struct ferry_bus *bus, int64_t us)
 	return go_on;
 }
 
-static void *starter(void *ctx)
+static void keep_trying(struct ferry_bus *bus)
 {
-	struct ferry_bus *bus = ctx;
 	int64_t pause_us = PAUSE_MIN_US;
 	do {
 		struct ferry_error why = {.code = 0};
@@ -160,27 +159,45 @@ static void *starter(void *ctx)
 			fail_nomem(&why, "starting a thread");
 		if (!code) {
 			bus_set_state(bus, FERRY_STATE_READY, NULL);
-			return NULL;
+			return;
 		}
 		if (!why.code)
 			fail(&why, code, "%s: %s", bus->api->name, ferry_error_text(code));
 		bool late = bus->config.fail_fast && clock_real() + pause_us > bus->start_deadline_us;
 		if (!worth_retrying(code) || late) {
 			bus_set_state(bus, FERRY_STATE_FAILED, &why);
-			return NULL;
+			return;
 		}
 		bus_log(bus, FERRY_LOG_WARNING, "not connected yet, tried again: %s", why.text);
 		bus_set_state(bus, FERRY_STATE_CONNECTING, &why);
 	} while (pause_for(bus, pause_us = pause_us * 2 < PAUSE_MAX_US ? pause_us * 2 : PAUSE_MAX_US));
+}
+
+static void *starter(void *ctx)
+{
+	struct ferry_bus *bus = ctx;
+	keep_trying(bus);
+	pthread_mutex_lock(&bus->lock);
+	bus->starter_done = true;
+	pthread_cond_broadcast(&bus->changed);
+	pthread_mutex_unlock(&bus->lock);
 	return NULL;
 }
 
-void starter_join(struct ferry_bus *bus)
+bool starter_join(struct ferry_bus *bus, int64_t deadline_us)
 {
-	if (bus->starter_running) {
-		pthread_join(bus->starter, NULL);
-		bus->starter_running = false;
-	}
+	if (!bus->starter_running)
+		return true;
+	pthread_mutex_lock(&bus->lock);
+	while (!bus->starter_done && cond_wait_until(&bus->changed, &bus->lock, deadline_us))
+		;
+	bool done = bus->starter_done;
+	pthread_mutex_unlock(&bus->lock);
+	if (!done)
+		return false;
+	pthread_join(bus->starter, NULL);
+	bus->starter_running = false;
+	return true;
 }
 
 /* ---- the calls ---- */
@@ -222,14 +239,10 @@ static int wait_state(struct ferry_bus *bus, int64_t deadline_us, struct ferry_e
 	}
 }
 
-int ferry_bus_start(struct ferry_bus *bus, int64_t timeout_ms, struct ferry_error *err)
+/* [stop_lock held] */
+static int begin(struct ferry_bus *bus, int64_t deadline_us, struct ferry_error *err)
 {
-	int code = bus_guard(bus, err);
-	if (code)
-		return code;
-	if (timeout_ms < 0)
-		return fail(err, FERRY_E_INVALID, "ferry_bus_start: timeout_ms is negative");
-	int64_t deadline = deadline_after(clock_real(), timeout_ms ? timeout_ms : START_DEFAULT_MS);
+	int code = 0;
 	pthread_mutex_lock(&bus->lock);
 	if (atomic_load(&bus->state) != FERRY_STATE_OPEN)
 		code = fail(err, FERRY_E_STATE, "ferry_bus_start: the bus was started before");
@@ -238,13 +251,29 @@ int ferry_bus_start(struct ferry_bus *bus, int64_t timeout_ms, struct ferry_erro
 	pthread_mutex_unlock(&bus->lock);
 	if (code)
 		return code;
-	bus->start_deadline_us = deadline;
-	if (start_threads(bus)) {
-		struct ferry_error why;
-		code = fail_nomem(&why, "starting threads");
-		bus_set_state(bus, FERRY_STATE_FAILED, &why);
-		return fail(err, code, "%s", why.text);
-	}
+	bus->start_deadline_us = deadline_us;
+	if (!start_threads(bus))
+		return 0;
+	struct ferry_error why;
+	code = fail_nomem(&why, "starting threads");
+	bus_set_state(bus, FERRY_STATE_FAILED, &why);
+	return fail(err, code, "%s", why.text);
+}
+
+int ferry_bus_start(struct ferry_bus *bus, int64_t timeout_ms, struct ferry_error *err)
+{
+	int code = bus_guard(bus, err);
+	if (code)
+		return code;
+	if (timeout_ms < 0)
+		return fail(err, FERRY_E_INVALID, "ferry_bus_start: timeout_ms is negative");
+	int64_t deadline = deadline_after(clock_real(), timeout_ms ? timeout_ms : START_DEFAULT_MS);
+	/* A stop that comes meanwhile waits, and finds every thread. */
+	pthread_mutex_lock(&bus->stop_lock);
+	code = begin(bus, deadline, err);
+	pthread_mutex_unlock(&bus->stop_lock);
+	if (code)
+		return code;
 	code = wait_state(bus, bus->config.fail_fast ? INT64_MAX : deadline, err);
 	return code == FERRY_E_TIMEDOUT ? 0 : code;
 }

@@ -213,7 +213,11 @@ static int stop_locked(struct ferry_bus *bus, int64_t deadline_us, struct ferry_
 		empty_queues(bus, deadline_us);
 	atomic_store(&bus->stopping, true);
 	bus_set_state(bus, FERRY_STATE_STOPPING, NULL); /* wakes who waits for the flag */
-	starter_join(bus);
+	if (!starter_join(bus, deadline_us)) {
+		fill_report(bus, &bus->before_stop, report);
+		return fail(err, FERRY_E_TIMEDOUT, "%s: it is still connecting: stop again to go on waiting",
+			    bus->api->name);
+	}
 	for (struct group *g = bus->groups; g; g = g->next)
 		pump_stop(g);
 	bool rest = wait_for_rest(bus, deadline_us);

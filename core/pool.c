@@ -250,15 +250,16 @@ static int dispatch_ready(struct ferry_bus *bus)
 {
 	struct pool *pool = &bus->pool;
 	uint64_t before = pool->caller->runs;
-	int completions = 0;
-	for (;;) {
-		completions += completer_run(bus);
+	int completions = completer_run(bus);
+	/* What is submitted from now on makes the descriptor readable again: publishers that go on and on do
+	 * not keep the caller here. */
+	for (uint32_t waiting = atomic_load(&pool->waiting); waiting; waiting--) {
 		pthread_mutex_lock(&pool->lock);
 		struct subscription *s = pop(pool);
 		pthread_mutex_unlock(&pool->lock);
-		if (!s)
-			break;
-		worker_serve(pool->caller, s);
+		if (s)
+			worker_serve(pool->caller, s);
+		completions += completer_run(bus);
 	}
 	bus_progress(bus);
 	return completions + (int)(pool->caller->runs - before);
@@ -276,17 +277,15 @@ int ferry_bus_dispatch(struct ferry_bus *bus, int64_t timeout_ms)
 	int64_t deadline = deadline_after(clock_real(), timeout_ms);
 	for (;;) {
 		int64_t left_ms = deadline == INT64_MAX ? -1 : (deadline - clock_real()) / 1000;
-		if (left_ms < -1)
+		if (left_ms < 0 && deadline != INT64_MAX)
 			left_ms = 0;
 		struct pollfd fd = {.fd = bus->pool.event_fd, .events = POLLIN};
-		int ready = poll(&fd, 1, left_ms > INT32_MAX ? INT32_MAX : (int)left_ms);
+		(void)poll(&fd, 1, left_ms > INT32_MAX ? INT32_MAX : (int)left_ms);
 		uint64_t signals;
 		ssize_t got = read(bus->pool.event_fd, &signals, sizeof signals);
 		(void)got;
 		int ran = dispatch_ready(bus);
-		if (ran || (ready <= 0 && deadline != INT64_MAX && clock_real() >= deadline))
+		if (ran || (deadline != INT64_MAX && clock_real() >= deadline))
 			return ran;
-		if (timeout_ms == 0)
-			return 0;
 	}
 }

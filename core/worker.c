@@ -537,13 +537,20 @@ static enum taken take(struct worker *w, struct subscription *s, bool *ret_more)
 	return taken;
 }
 
+/* How often ferry_bus_dispatch may look at a subscription before its caller has a turn again. */
+#define CALLER_TURNS 64
+
 void worker_serve(struct worker *w, struct subscription *s)
 {
 	struct ferry_bus *bus = w->bus;
 	uint32_t polls = 0;
 	timers_busy(&bus->timers);
-	for (;;) {
+	for (uint32_t turns = 0;; turns++) {
 		bool more = false;
+		if (bus->pool.caller && turns == CALLER_TURNS) {
+			pool_submit(s);
+			break;
+		}
 		enum taken taken = take(w, s, &more);
 		if (taken == NO_SLOT)
 			break;

@@ -139,7 +139,13 @@ void ferry_message_retry_after(struct ferry_message *message, int64_t delay_ms)
 
 int ferry_message_cancelled(const struct ferry_message *message)
 {
-	return atomic_load(&message->cancelled) || atomic_load(&bus_of(message)->cancelling);
+	if (atomic_load(&message->cancelled))
+		return 1;
+	if (!atomic_load(&bus_of(message)->cancelling))
+		return 0;
+	/* It has been told: if it gives up now, that is the stop's doing. */
+	message_cancel((struct ferry_message *)(uintptr_t)message);
+	return 1;
 }
 
 int ferry_message_cancel_fd(struct ferry_message *message)

@@ -116,10 +116,14 @@ void pool_stick(struct worker *w, const struct ferry_message *m)
 {
 	struct pool *pool = &w->bus->pool;
 	pthread_mutex_lock(&pool->lock);
-	/* The owner clears `current` first and comes to pool_unstick afterwards. */
-	if (!w->stuck && atomic_load(&w->current) == m) {
-		w->stuck = true;
-		pool->stuck++;
+	/* The owner clears `current` first and looks at `stuck` afterwards, we the other way round: one of us
+	 * sees the other. */
+	if (!w->stuck) {
+		atomic_store(&w->stuck, true);
+		if (atomic_load(&w->current) == m)
+			pool->stuck++;
+		else
+			atomic_store(&w->stuck, false);
 	}
 	pthread_mutex_unlock(&pool->lock);
 }

@@ -177,6 +177,7 @@ struct worker {
 	struct message_queue aside; /* within one take: what ends at once */
 	int64_t now_us;             /* the clock as it was read last, at `ticks` */
 	uint32_t ticks;
+	int fetch_error; /* of this take, told when no lock is held */
 	struct ferry_message *spare; /* free messages, linked by `next` */
 	uint32_t spare_count;
 };

@@ -81,10 +81,9 @@ static uint32_t fetch(struct worker *w, struct subscription *s, uint32_t max, st
 		deliveries[i] = &messages[i]->delivery;
 	}
 	int got = max ? w->bus->api->fetch(s->group->source, s->plugin, deliveries, max, 0) : 0;
-	if (got < 0) {
-		bus_log(w->bus, FERRY_LOG_ERROR, "%s: fetching failed: %s", s->topic, ferry_error_text(got));
+	w->fetch_error = got < 0 ? got : 0;
+	if (got < 0)
 		got = 0;
-	}
 	for (uint32_t i = max; i-- > (uint32_t)got;) {
 		messages[i]->next = w->spare;
 		w->spare = messages[i];
@@ -534,6 +533,11 @@ static enum taken take(struct worker *w, struct subscription *s, bool *ret_more)
 	if (hungry)
 		pump_feed(s->group);
 	end_aside(w);
+	if (w->fetch_error) {
+		bus_log(w->bus, FERRY_LOG_ERROR, "%s: fetching failed: %s", s->topic,
+			ferry_error_text(w->fetch_error));
+		w->fetch_error = 0;
+	}
 	return taken;
 }
 

@@ -48,26 +48,34 @@ void bus_log(struct ferry_bus *bus, int level, const char *format, ...)
 	bus->log(level, text, bus->hook_ctx);
 }
 
-void bus_set_state(struct ferry_bus *bus, int state, const struct ferry_error *why)
+/* The transition itself; false when there is nothing to tell.  A stop is not undone by news of the connection
+ * that arrives meanwhile. */
+static bool enter_state(struct ferry_bus *bus, int state, const struct ferry_error *why)
 {
 	pthread_mutex_lock(&bus->lock);
 	int before = atomic_load(&bus->state);
-	/* A stop is not undone by news of the connection that arrives meanwhile. */
-	if (before == FERRY_STATE_STOPPED || (before == FERRY_STATE_STOPPING && state < before)) {
-		pthread_mutex_unlock(&bus->lock);
-		return;
+	bool possible = before < FERRY_STATE_STOPPING || state >= before;
+	bool news = possible && (before != state || (why && why->code != bus->why.code));
+	if (possible) {
+		if (why)
+			bus->why = *why;
+		else if (state == FERRY_STATE_READY)
+			bus->why = (struct ferry_error){.code = 0};
+		atomic_store(&bus->state, state);
+		pthread_cond_broadcast(&bus->changed);
 	}
-	bool changed = before != state || (why && why->code != bus->why.code);
-	if (why)
-		bus->why = *why;
-	else if (state == FERRY_STATE_READY)
-		bus->why = (struct ferry_error){.code = 0};
-	atomic_store(&bus->state, state);
-	pthread_cond_broadcast(&bus->changed);
 	pthread_mutex_unlock(&bus->lock);
+	return news;
+}
+
+void bus_set_state(struct ferry_bus *bus, int state, const struct ferry_error *why)
+{
+	pthread_mutex_lock(&bus->state_lock);
+	bool news = enter_state(bus, state, why);
 	publishers_wake(bus);
-	if (changed && bus->on_state)
+	if (news && bus->on_state)
 		bus->on_state(bus, state, why, bus->hook_ctx);
+	pthread_mutex_unlock(&bus->state_lock);
 }
 
 void bus_progress(struct ferry_bus *bus)
@@ -82,9 +90,25 @@ void bus_progress(struct ferry_bus *bus)
 
 /* ---- open ---- */
 
+/* A hook may make the transport report an event, on its own thread. */
+static int init_recursive(pthread_mutex_t *lock)
+{
+	pthread_mutexattr_t attr;
+	int error = pthread_mutexattr_init(&attr);
+	if (error)
+		return error;
+	error = pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
+	if (!error)
+		error = pthread_mutex_init(lock, &attr);
+	pthread_mutexattr_destroy(&attr);
+	return error;
+}
+
 /* The mutexes and condition variables, in the order of `inits`; undone together by bus_free. */
 static int init_locks(struct ferry_bus *bus)
 {
+	if (init_recursive(&bus->state_lock))
+		return FERRY_E_NOMEM;
 	pthread_mutex_t *mutexes[] = {&bus->lock,       &bus->stop_lock,         &bus->topics_lock,
 				      &bus->room_lock,  &bus->publications_lock, &bus->replay_lock,
 				      &bus->cancel_lock};
@@ -100,6 +124,7 @@ static void destroy_locks(struct ferry_bus *bus)
 {
 	pthread_cond_destroy(&bus->room);
 	pthread_cond_destroy(&bus->changed);
+	pthread_mutex_destroy(&bus->state_lock);
 	pthread_mutex_t *mutexes[] = {&bus->lock,       &bus->stop_lock,         &bus->topics_lock,
 				      &bus->room_lock,  &bus->publications_lock, &bus->replay_lock,
 				      &bus->cancel_lock};

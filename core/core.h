@@ -96,7 +96,7 @@ struct subscription {
 	bool hungry;     /* the pump gave less credit than it would like: wake it when there is room */
 	struct message_list held;     /* waiting for their retry in this process */
 	struct ferry_message **lanes; /* order != none: LANES buckets of active heads */
-	uint32_t resting;             /* in flight, not held: behind their key's head, or behind a stuck call */
+	uint32_t resting; /* in flight, not held: behind their key's head, or behind a stuck call */
 };
 
 struct group {
@@ -177,7 +177,7 @@ struct worker {
 	struct message_queue aside; /* within one take: what ends at once */
 	int64_t now_us;             /* the clock as it was read last, at `ticks` */
 	uint32_t ticks;
-	int fetch_error; /* of this take, told when no lock is held */
+	int fetch_error;             /* of this take, told when no lock is held */
 	struct ferry_message *spare; /* free messages, linked by `next` */
 	uint32_t spare_count;
 };
@@ -208,6 +208,8 @@ struct ferry_bus {
 	ferry_state_fn *on_state;
 	void *hook_ctx;
 
+	/* on_state hears of the states in their order.  Recursive; after stop_lock, before all others. */
+	pthread_mutex_t state_lock;
 	pthread_mutex_t lock; /* state, why, stopping */
 	pthread_cond_t changed;
 	_Atomic int state;

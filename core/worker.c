@@ -448,7 +448,8 @@ static void adapt(struct handler *h, uint32_t count, int64_t elapsed_us)
 		h->batch = each > 500 ? 1 : (h->batch + 1) / 2;
 }
 
-static void run_batch(struct worker *w, struct subscription *s)
+/* True when the handler takes next to no time. */
+static bool run_batch(struct worker *w, struct subscription *s)
 {
 	struct ferry_bus *bus = w->bus;
 	struct handler *h = w->handler;
@@ -477,9 +478,11 @@ static void run_batch(struct worker *w, struct subscription *s)
 	w->tally = (struct counters){.calls = 0};
 	if (!bus->clock.manual && ran)
 		adapt(h, ran, clock_now(&bus->clock) - begin);
+	bool quick = h->quick_us == 0;
 	pthread_mutex_unlock(&s->lock);
 	if (w->stuck)
 		pool_unstick(w);
+	return quick;
 }
 
 /* ---- serving ---- */
@@ -578,10 +581,10 @@ void worker_serve(struct worker *w, struct subscription *s)
 		polls = 0;
 		if (more)
 			pool_submit(s);
-		run_batch(w, s);
+		bool quick = run_batch(w, s);
 		/* A publisher that is as fast as we are: let a few messages gather, or each of them moves its
 		 * cache lines back and forth alone. */
-		if (trickle && s->handlers->quick_us == 0)
+		if (trickle && quick)
 			relax();
 		if (pool_is_pressed(bus)) {
 			pool_submit(s);

@@ -46,7 +46,7 @@ extern "C" {
  * One attribute of a message: two NUL-terminated strings.  Names match
  * [A-Za-z0-9_.-]{1,128}; values are UTF-8 and may be empty.  The names
  * `content-type`, `traceparent`, `tracestate`, `baggage` and those that begin
- * with `ce_`, `ce-`, `ferry-` or `Nats-` are reserved.
+ * with `ce_`, `ce-`, `ferry-` or `Nats-` are reserved, in capitals too.
  */
 struct ferry_attribute {
 	const char *name;

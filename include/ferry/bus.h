@@ -10,8 +10,8 @@
  *
  * Threads: handlers run on one pool per bus, or with threads=caller inside
  * ferry_bus_dispatch.  No signal handler is installed, and every thread of a bus has all
- * signals blocked.  After fork() the child may call nothing but ferry_bus_close, which
- * then does nothing; everything else returns FERRY_E_FORK.
+ * signals blocked.  After fork() the child may call nothing but the close and free functions,
+ * which then do nothing; every other call that can fail returns FERRY_E_FORK.
  */
 #ifndef FERRY_BUS_H
 #define FERRY_BUS_H
@@ -55,7 +55,11 @@ struct ferry_incident {
 	uint64_t count;         /* messages concerned */
 };
 
-/* Hooks: called on a thread of the bus; they must not block and must not call ferry_bus_stop. */
+/*
+ * Hooks: called on a thread of the bus, or on the one that starts, stops or advances it; they must not block
+ * and must not call ferry_bus_stop or ferry_bus_close.  The state hook hears of the states in their order, of
+ * CONNECTING when an attempt has failed for a new reason.
+ */
 typedef void ferry_log_fn(int level, const char *text, void *ctx);
 typedef void ferry_incident_fn(struct ferry_bus *bus, const struct ferry_incident *incident, void *ctx);
 typedef void ferry_state_fn(struct ferry_bus *bus, int state, const struct ferry_error *why, void *ctx);
@@ -117,7 +121,7 @@ FERRY_API int ferry_bus_start(struct ferry_bus *bus, int64_t timeout_ms, struct 
 /* enum ferry_state; *why (may be NULL) is set in CONNECTING, DISCONNECTED and FAILED. [thread-safe] */
 FERRY_API int ferry_bus_state(const struct ferry_bus *bus, struct ferry_error *why);
 
-/* Wait for READY: 0, FERRY_E_TIMEDOUT, or the error of a failed start. [thread-safe] */
+/* Wait for READY, at most `timeout_ms` (negative: without limit): 0, FERRY_E_TIMEDOUT, or the error of a failed start. [thread-safe] */
 FERRY_API int ferry_bus_wait_ready(struct ferry_bus *bus, int64_t timeout_ms, struct ferry_error *err);
 
 /* What ferry_bus_stop left behind; numbers of messages. */
@@ -134,8 +138,9 @@ struct ferry_stop_report {
  * Stop fetching, hand back what has not begun, wait for running handlers, flush.  Loses nothing:
  * what could not finish is delivered again elsewhere or after the next start.  A transport that is
  * not durable (memory) first handles what is queued, within three quarters of the time; what then
- * remains, waiting retries included, is counted `dropped`.  `report` may be NULL; set its `size`.  [thread-safe; from inside a handler or a
- * completion: FERRY_E_DEADLOCK]
+ * remains, waiting retries included, is counted `dropped`.  `report` may be NULL; set its `size`.
+ * `timeout_ms` negative: without limit.  [thread-safe; from inside a handler or a completion:
+ * FERRY_E_DEADLOCK]
  *
  * FERRY_E_TIMEDOUT: handlers still run at the deadline; call it again to go on waiting, or close,
  * which then leaks on purpose rather than pull memory from under them.

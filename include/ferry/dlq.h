@@ -4,7 +4,8 @@
  * A dead letter is an ordinary message on an ordinary topic, `dlq.<group>.<topic>` unless the
  * handler named another: the original payload, key and attributes, plus
  *
- *   ferry-dlq-topic, -group, -handler      where it failed
+ *   ferry-dlq-topic, -group, -handler      where it failed; the group of a broadcast handler is
+ *                                          broadcast:<group>
  *   ferry-dlq-reason                       error, timeout, decode, max_deliveries, trimmed or rejected
  *   ferry-dlq-error                        the text, at most 1 KiB
  *   ferry-dlq-attempts                     calls that were counted
@@ -38,7 +39,8 @@ struct ferry_replay_options {
 struct ferry_replay_report {
 	size_t size;
 	uint64_t seen;     /* dead letters looked at */
-	uint64_t replayed; /* published to the original topic, confirmed, and settled in the DLQ */
+	uint64_t replayed; /* published to the original topic, confirmed, and settled in the DLQ; with
+			    * dry_run those that would be */
 	uint64_t skipped;  /* left where they are */
 };
 
@@ -48,7 +50,7 @@ struct ferry_replay_report {
  * count and the same id.  What was replayed is not replayed again by a later call.
  * [thread-safe, bus READY; not from inside a handler]
  *
- * Errors: FERRY_E_STATE, FERRY_E_INVALID, FERRY_E_UNSUPPORTED (needs RETAIN), FERRY_E_TIMEDOUT
+ * Errors: FERRY_E_STATE, FERRY_E_INVALID, FERRY_E_UNSUPPORTED (needs RETAIN), FERRY_E_DEADLOCK, FERRY_E_TIMEDOUT
  * (the report says how far it came), a publish's errors.
  */
 FERRY_API int ferry_dlq_replay(struct ferry_bus *bus, const char *dlq_topic,

@@ -66,10 +66,13 @@ enum ferry_start_at {
 struct ferry_handler_options {
 	size_t size;
 
-	const char *name;              /* in logs, errors and dead letters ["<topic>#<n>"] */
+	/* [A-Za-z0-9_.-]{1,128}: in logs, errors and dead letters ["<topic>#<n>"].  Broadcast handlers of one group
+	 * and topic have different ones. */
+	const char *name;
 	const char *group;             /* [A-Za-z0-9_-]{1,40} [the bus's service] */
-	const char *dlq_topic;         /* [dlq.<group>.<topic>] */
-	const char *broadcast_durable; /* stable name: resume where it stopped [NULL: only new] */
+	const char *dlq_topic;         /* an ordinary topic; the group's handlers must agree [dlq.<group>.<topic>] */
+	/* [A-Za-z0-9_-]{1,40}: stable name, resume where it stopped; one handler of a topic each [NULL: only new] */
+	const char *broadcast_durable;
 	const struct ferry_attribute *filter; /* attribute = value, all must match [NULL: all] */
 	ferry_decode_fn *decode;       /* [NULL: bytes as they are] */
 	void *decode_ctx;
@@ -78,9 +81,9 @@ struct ferry_handler_options {
 	int32_t ack;          /* enum ferry_ack [auto] */
 	int32_t order;        /* enum ferry_order [none]; the group's handlers must agree */
 	int32_t start;        /* enum ferry_start_at [new]; the group's handlers must agree */
-	int32_t dlq;          /* FERRY_ON or FERRY_OFF [on; off for a handler on a dlq.* topic] */
+	int32_t dlq;          /* FERRY_ON or FERRY_OFF [on; off on a dlq.* topic without dlq_topic] */
 
-	int32_t concurrency;        /* calls at the same time [1] */
+	int32_t concurrency;        /* calls at the same time, 1..256 [1] */
 	int32_t max_retries;        /* after the first attempt [10]; FERRY_NONE: no retry */
 	int32_t initial_backoff_ms; /* [1000]; FERRY_NONE: no delay */
 	int32_t max_backoff_ms;     /* [60000] */
@@ -92,7 +95,8 @@ struct ferry_handler_options {
 };
 
 /*
- * Register a handler.  `topic` [A-Za-z0-9._-]{1,200}; strings and lists are copied.
+ * Register a handler.  `topic` [A-Za-z0-9._-]{1,200} without an empty part between dots (dlq.* up to
+ * 249); names that are equal but for '.' and '_' are refused.  Strings and lists are copied.
  * [thread-safe, before ferry_bus_start]
  *
  * Errors: FERRY_E_INVALID (a name, a number or a disagreement inside the group: the

@@ -56,11 +56,11 @@ FERRY_API size_t ferry_message_position(const struct ferry_message *message, cha
 
 /*
  * State the reason of a failure: it goes to logs and to the dead letter's
- * `ferry-dlq-error` (first 1 KiB).  Returns `code`, so that a handler can end with
+ * `ferry-dlq-error` (first 1 KiB; NULL: the code's name).  Returns `code`, so that a handler can end with
  * `return ferry_message_fail(m, FERRY_E_RETRY, "card service away")`.
  */
 FERRY_API int ferry_message_fail(struct ferry_message *message, int code, const char *text);
-/* The delay before the next attempt, instead of the backoff's.  0 is "at once". */
+/* The delay before the next attempt only, instead of the backoff's.  0 is "at once", negative the backoff's. */
 FERRY_API void ferry_message_retry_after(struct ferry_message *message, int64_t delay_ms);
 /* 1 once the handler's time is up or the bus must stop: finish soon, the result is ignored. */
 FERRY_API int ferry_message_cancelled(const struct ferry_message *message);
@@ -72,7 +72,7 @@ FERRY_API int ferry_message_cancelled(const struct ferry_message *message);
 FERRY_API int ferry_message_cancel_fd(struct ferry_message *message);
 /* The end of the handler's time on the bus's clock (ferry_bus_now_us), or INT64_MAX without a timeout. */
 FERRY_API int64_t ferry_message_deadline_us(const struct ferry_message *message);
-/* Ask for `more_ms` from now.  FERRY_E_STALE when the time is up already. */
+/* Ask for `more_ms` from now; never shortens the time that is left.  FERRY_E_STALE when it is up already. */
 FERRY_API int ferry_message_extend(struct ferry_message *message, int64_t more_ms);
 
 /* ---- manual ack ---- */

@@ -34,7 +34,7 @@ struct ferry_publish_options {
 	const void *key;                          /* ordering key's bytes [none] */
 	size_t key_size;
 	const char *id;       /* unique id, 1..128 printable ASCII characters without spaces [made] */
-	const char *trace_id; /* 32 hex digits or a traceparent travel as traceparent [none] */
+	const char *trace_id; /* 32 lower-case hex digits or a traceparent travel as traceparent [none] */
 	int64_t deadline_ms;  /* from now [the bus's publish_timeout] */
 };
 

@@ -139,7 +139,7 @@ struct ferry_subscription_spec {
 	size_t size;
 	void *core;              /* put it into every delivery of this subscription, and into ready and wake_at */
 	const char *topic;
-	const char *handler;     /* broadcast: the handler's name, unique in the source; competing: "" */
+	const char *handler;     /* broadcast: the handler's name, unique for the topic; competing: "" */
 	const char *durable;     /* broadcast: stable name, resume where it stopped; NULL = only new messages */
 	int32_t start;           /* 1 new, 2 earliest (enum ferry_start_at) */
 	int32_t order;           /* enum ferry_order */

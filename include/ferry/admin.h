@@ -14,7 +14,10 @@ extern "C" {
 
 struct ferry_bus;
 
-/* The bus must be READY or DISCONNECTED.  Meaning and errors as the slots of the same name in transport.h. [thread-safe] */
+/*
+ * The bus must be READY or DISCONNECTED.  Meaning and errors as the slots of the same name in transport.h.
+ * [thread-safe]
+ */
 FERRY_API int ferry_admin_raw_put(struct ferry_bus *bus, const char *topic, const struct ferry_raw *raw,
                                   struct ferry_error *err);
 FERRY_API int ferry_admin_raw_get(struct ferry_bus *bus, const char *topic, uint64_t index, ferry_raw_fn *each,

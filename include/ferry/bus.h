@@ -121,7 +121,10 @@ FERRY_API int ferry_bus_start(struct ferry_bus *bus, int64_t timeout_ms, struct 
 /* enum ferry_state; *why (may be NULL) is set in CONNECTING, DISCONNECTED and FAILED. [thread-safe] */
 FERRY_API int ferry_bus_state(const struct ferry_bus *bus, struct ferry_error *why);
 
-/* Wait for READY, at most `timeout_ms` (negative: without limit): 0, FERRY_E_TIMEDOUT, or the error of a failed start. [thread-safe] */
+/*
+ * Wait for READY, at most `timeout_ms` (negative: without limit): 0, FERRY_E_TIMEDOUT, or the error of a
+ * failed start.  [thread-safe]
+ */
 FERRY_API int ferry_bus_wait_ready(struct ferry_bus *bus, int64_t timeout_ms, struct ferry_error *err);
 
 /* What ferry_bus_stop left behind; numbers of messages. */

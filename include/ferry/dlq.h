@@ -50,8 +50,8 @@ struct ferry_replay_report {
  * count and the same id.  What was replayed is not replayed again by a later call.
  * [thread-safe, bus READY; not from inside a handler]
  *
- * Errors: FERRY_E_STATE, FERRY_E_INVALID, FERRY_E_UNSUPPORTED (needs RETAIN), FERRY_E_DEADLOCK, FERRY_E_TIMEDOUT
- * (the report says how far it came), a publish's errors.
+ * Errors: FERRY_E_STATE, FERRY_E_INVALID, FERRY_E_DEADLOCK, FERRY_E_UNSUPPORTED (needs RETAIN),
+ * FERRY_E_TIMEDOUT (the report says how far it came), a publish's errors.
  */
 FERRY_API int ferry_dlq_replay(struct ferry_bus *bus, const char *dlq_topic,
                                const struct ferry_replay_options *options,

@@ -34,8 +34,9 @@ struct ferry_interceptor {
 	/*
 	 * Around each publish, on the caller's thread.  A negative result without calling the next one
 	 * refuses the publish; any other result without calling it is FERRY_E_REJECTED, because nothing
-	 * was sent.  Once the end of the chain was reached its outcome stands, whatever is returned.  For an asynchronous publish and for a batch the chain ends when the
-	 * message is handed to the transport.  NULL: none.
+	 * was sent.  Once the end of the chain was reached its outcome stands, whatever is returned.  For an
+	 * asynchronous publish and for a batch the chain ends when the message is handed to the transport.
+	 * NULL: none.
 	 */
 	int (*publish)(struct ferry_publication *publication, struct ferry_next *next, void *ctx);
 	void *ctx;
@@ -53,8 +54,10 @@ FERRY_API const char *ferry_publication_topic(const struct ferry_publication *pu
 FERRY_API const void *ferry_publication_payload(const struct ferry_publication *publication, size_t *ret_size);
 /* The value of an attribute that will be sent, or NULL. */
 FERRY_API const char *ferry_publication_attribute(const struct ferry_publication *publication, const char *name);
-/* Set or replace an attribute; both strings are copied.  Before ferry_next_publish.  FERRY_E_INVALID (a reserved
- * name too), FERRY_E_NOMEM. */
+/*
+ * Set or replace an attribute; both strings are copied.  Before ferry_next_publish.  FERRY_E_INVALID (a
+ * reserved name too), FERRY_E_NOMEM.
+ */
 FERRY_API int ferry_publication_set_attribute(struct ferry_publication *publication, const char *name,
                                               const char *value);
 /* Set the trace id; copied.  Before ferry_next_publish.  FERRY_E_INVALID, FERRY_E_NOMEM. */

@@ -9,7 +9,8 @@
 
 /* ---- a thread that publishes one message after the other, until it is stopped or refused ---- */
 
-#define LOAD_MOST 200000
+#define LOAD_MOST 1000000
+#define LOAD_RUN  8 /* messages, then a pause of a millisecond: a load, not a race */
 
 enum load_result { LOAD_NONE = 0, LOAD_CONFIRMED, LOAD_UNKNOWN, LOAD_REFUSED };
 
@@ -23,6 +24,11 @@ struct load {
 	_Atomic uint8_t results[LOAD_MOST]; /* enum load_result, by n */
 	_Atomic uint8_t handled[LOAD_MOST]; /* successful calls, by n */
 };
+
+static void nap_1ms(void)
+{
+	nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
 
 static void *publish_on(void *ctx)
 {
@@ -41,6 +47,8 @@ static void *publish_on(void *ctx)
 			break; /* the bus is stopped */
 		if (code == 0)
 			atomic_fetch_add(&load->confirmed, 1);
+		if (load->count % LOAD_RUN == 0)
+			nap_1ms();
 	}
 	return NULL;
 }
@@ -240,7 +248,7 @@ static int work(struct ferry_message *m, void *ctx)
 	uint32_t attempt = ferry_message_attempt(m);
 
 	recorder_add_message(worker->called, m, 0);
-	nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	nap_1ms();
 	if (conformance_number(m) % 50 == 7 && attempt == 1)
 		return FERRY_E_RETRY;
 	recorder_add_message(worker->done, m, 0);

@@ -395,12 +395,13 @@ void verdict_failed(struct ferry_bus *bus, struct worker *w, struct ferry_messag
 
 /* ---- timeouts ---- */
 
-static void report_stuck(struct ferry_bus *bus, const struct handler *h, const struct ferry_message *m)
+static void report_stuck(struct ferry_bus *bus, const struct handler *h, const struct ferry_message *m,
+			 uint32_t stuck)
 {
 	const struct subscription *s = h->subscription;
 	char text[200];
 	snprintf(text, sizeof text, "%u call(s) of the handler do not return: it is paused until one does",
-		 h->stuck);
+		 stuck);
 	bus_log(bus, FERRY_LOG_ERROR, "%s: handler %s: %s", s->topic, h->name, text);
 	if (!bus->on_stuck)
 		return;
@@ -412,7 +413,7 @@ static void report_stuck(struct ferry_bus *bus, const struct handler *h, const s
 		.message_id = message_id(m),
 		.reason = "stuck",
 		.text = text,
-		.count = h->stuck,
+		.count = stuck,
 	};
 	bus->on_stuck(bus, &incident, bus->hook_ctx);
 }
@@ -426,21 +427,21 @@ bool verdict_expire(struct ferry_bus *bus, struct ferry_message *m, uint32_t sta
 	/* From here on the message is ours: it cannot be recycled. */
 	struct subscription *s = m->subscription;
 	struct handler *h = m->handler;
-	bool paused = false;
+	uint32_t paused_by = 0;
 	pthread_mutex_lock(&s->lock);
 	s->count.timeouts++;
 	s->count.failed++;
 	if (calling && !m->call_returned) {
 		m->call_busy = true;
 		h->stuck++;
-		paused = !handler_has_slot(h);
+		paused_by = handler_has_slot(h) ? 0 : h->stuck;
 	}
 	pthread_mutex_unlock(&s->lock);
 	message_cancel(m);
 	if (runner)
 		pool_stick(runner, m);
-	if (paused)
-		report_stuck(bus, h, m);
+	if (paused_by)
+		report_stuck(bus, h, m, paused_by);
 	message_set_failure(bus, m, "the handler's time was up");
 	verdict_failed(bus, NULL, m, FERRY_E_TIMEDOUT, REASON_TIMEOUT);
 	pool_submit(s);

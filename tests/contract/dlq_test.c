@@ -160,6 +160,22 @@ static void a_failure_without_a_text_names_its_result(void)
 	ferry_bus_close(bus);
 }
 
+static void a_missing_ack_is_named(void)
+{
+	struct plan plan = {.results = NULL}; /* returns 0, and neither keeps nor settles */
+	struct grave grave = {.count = 0};
+	plan.bus = open_still("", NULL);
+	OK(ferry_subscribe(plan.bus, "t", follow_plan, &plan,
+			   HANDLER(.ack = FERRY_ACK_MANUAL, .max_retries = FERRY_NONE), &err));
+	OK(ferry_subscribe(plan.bus, "dlq.default.t", bury, &grave, HANDLER(.group = "ops"), &err));
+	OK(ferry_bus_start(plan.bus, 0, &err));
+	OK(publish(plan.bus, "t", "x", NULL));
+	turn(plan.bus);
+	CHECK(grave.count == 1 && !strcmp(grave.text, ferry_error_text(FERRY_E_MISSING_ACK)), "\"%s\"",
+	      grave.text);
+	ferry_bus_close(plan.bus);
+}
+
 /* ---- policy ---- */
 
 struct drops {
@@ -378,6 +394,7 @@ const struct contract_test dlq_tests[] = {
 	{"a_dead_letter_says_where_and_why", a_dead_letter_says_where_and_why},
 	{"a_text_is_cut_at_a_whole_character", a_text_is_cut_at_a_whole_character},
 	{"a_failure_without_a_text_names_its_result", a_failure_without_a_text_names_its_result},
+	{"a_missing_ack_is_named", a_missing_ack_is_named},
 	{"a_dead_letter_that_fails_is_dropped_unless_asked",
 	 a_dead_letter_that_fails_is_dropped_unless_asked},
 	{"an_undecodable_message_is_never_handed_over", an_undecodable_message_is_never_handed_over},

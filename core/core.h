@@ -214,10 +214,12 @@ struct ferry_bus {
 	pthread_cond_t changed;
 	_Atomic int state;
 	struct ferry_error why;
-	_Atomic bool winding_down; /* a stop has begun: it wants to hear of every end (bus_progress) */
-	uint64_t progress;         /* under `lock`: such ends so far */
-	_Atomic bool stopping;     /* no new work is begun */
-	_Atomic bool cancelling;   /* stop's deadline is near: handlers should give up */
+	_Atomic bool winding_down;   /* a stop has begun: it wants to hear of every end (bus_progress) */
+	uint64_t progress;           /* under `lock`: such ends so far */
+	_Atomic bool stopping;       /* no new work is begun */
+	_Atomic bool apart;          /* everything is at rest: nothing more is handed to the plugin */
+	_Atomic uint32_t publishing; /* calls that hand something over */
+	_Atomic bool cancelling;     /* stop's deadline is near: handlers should give up */
 	bool connected;
 	pthread_t starter;
 	bool starter_running; /* under stop_lock */

@@ -86,16 +86,30 @@ static int usable(struct ferry_bus *bus, struct topic *topic, int64_t deadline_u
 	}
 }
 
+/* Around each call of the plugin's publish but the fastest: a stop waits for those inside before it takes the
+ * backend apart, and nobody enters afterwards. */
+static bool enter(struct ferry_bus *bus)
+{
+	atomic_fetch_add(&bus->publishing, 1);
+	return !atomic_load(&bus->apart);
+}
+
+static void leave(struct ferry_bus *bus)
+{
+	if (atomic_fetch_sub(&bus->publishing, 1) == 1)
+		bus_progress(bus);
+}
+
 /*
  * Hand over all messages, waiting for room until the deadline.  Returns how many were taken; when these are
- * not all, *ret_code says why.
+ * not all, *ret_code says why.  The caller leaves when it has done what belongs to the call.
  */
 static size_t hand_over(struct ferry_bus *bus, struct topic *topic, struct ferry_outgoing *const *outs,
 			size_t count, int64_t deadline_us, int *ret_code, struct ferry_error *err)
 {
 	size_t taken = 0;
-	*ret_code = 0;
-	for (;;) {
+	*ret_code = enter(bus) ? 0 : fail(err, FERRY_E_STATE, "%s: the bus is stopped", topic->name);
+	while (!*ret_code) {
 		uint64_t generation = atomic_load_explicit(&bus->room_generation, memory_order_acquire);
 		taken += bus->api->publish(bus->connection, outs + taken, count - taken);
 		if (taken == count)
@@ -113,9 +127,8 @@ static size_t hand_over(struct ferry_bus *bus, struct topic *topic, struct ferry
 				err, FERRY_E_TIMEDOUT,
 				"%s: the transport's queue stayed full until the deadline; nothing was sent",
 				topic->name);
-		if (*ret_code)
-			return taken;
 	}
+	return taken;
 }
 
 static int outcome(const struct topic *topic, int result, const char *reason, struct ferry_error *err)
@@ -232,6 +245,8 @@ static int send_waited(const struct send *send, const struct ferry_record *recor
 	int full = 0;
 	size_t taken =
 		made ? hand_over(bus, send->topic, outs, made, send->deadline_us, &full, send->err) : 0;
+	if (made)
+		leave(bus);
 	code = code ? code : full;
 	/* What was not taken has no result to come. */
 	pthread_mutex_lock(&bus->room_lock);
@@ -265,6 +280,7 @@ static int send_immediate(const struct send *send, const struct ferry_record *re
 	}
 	int code;
 	size_t taken = hand_over(send->bus, send->topic, outs, count, send->deadline_us, &code, send->err);
+	leave(send->bus);
 	bool told = code != 0;
 	for (size_t i = 0; i < count; i++) {
 		results[i] = i < taken ? items[i].result : refuse(send->bus, send->topic, code);
@@ -303,11 +319,13 @@ static int send_async(const struct send *send, const struct ferry_record *record
 	struct ferry_outgoing *out = &p->out;
 	int code;
 	if (hand_over(bus, send->topic, &out, 1, send->deadline_us, &code, send->err) == 0) {
+		leave(bus);
 		publication_free(p);
 		return refuse(bus, send->topic, code);
 	}
 	if (bus_can(bus, FERRY_CAP_PUB_IMMEDIATE))
 		publication_complete(p);
+	leave(bus);
 	return 0;
 }
 
@@ -493,6 +511,11 @@ static inline bool publish_at_once(struct ferry_publisher *pub, const void *payl
 	id_next(out.record.id_bits);
 	if (bus->api->publish(bus->connection, &outs, 1) == 0)
 		return false;
+	/* A stop has overtaken this call: nobody may be left to read the message. */
+	if (atomic_load_explicit(&bus->apart, memory_order_acquire) && !out.result) {
+		out.result = FERRY_E_UNKNOWN;
+		out.reason = "the bus was stopped meanwhile";
+	}
 	topic_count(bus, topic, out.result);
 	*ret_code = out.result ? outcome(topic, out.result, out.reason, err) : 0;
 	return true;

@@ -151,6 +151,12 @@ static int take_apart(struct ferry_bus *bus, int64_t deadline_real_us)
 	int64_t left = deadline_real_us == INT64_MAX ? INT64_MAX / 4 : deadline_real_us - clock_real();
 	int64_t deadline = clock_now(&bus->clock) + (left > 0 ? left : 0);
 	int code = 0;
+	atomic_store(&bus->apart, true);
+	for (uint64_t seen = progress(bus); atomic_load(&bus->publishing); seen = progress(bus)) {
+		if (clock_real() >= deadline_real_us)
+			return FERRY_E_TIMEDOUT;
+		wait_progress(bus, seen, deadline_real_us);
+	}
 	/* A replay sees that the bus stops and ends. */
 	pthread_mutex_lock(&bus->replay_lock);
 	pthread_mutex_unlock(&bus->replay_lock);

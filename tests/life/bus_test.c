@@ -142,11 +142,92 @@ static void dispatch_comes_back_while_publishers_go_on(void)
 	dispatch_under_load(FERRY_ATTRIBUTES({"never", "there"}));
 }
 
+/* ---- completions ---- */
+
+struct asynchronous {
+	struct ferry_bus *bus;
+	atomic_bool over;
+	atomic_int accepted, completed, failed;
+};
+
+static void note_result(int code, const struct ferry_error *err, void *ctx)
+{
+	struct asynchronous *a = ctx;
+	(void)err;
+	atomic_fetch_add(&a->completed, 1);
+	if (code)
+		atomic_fetch_add(&a->failed, 1);
+}
+
+static void *publish_async(void *ctx)
+{
+	struct asynchronous *a = ctx;
+	struct ferry_publisher *publisher = open_publisher(a->bus, "t");
+	int code = 0;
+	while (code != FERRY_E_STATE) {
+		code = ferry_publish_async(publisher, "x", 1, NULL, note_result, a, NULL);
+		CHECK(code == 0 || code == FERRY_E_STATE || code == FERRY_E_AGAIN, "publish returned %s",
+		      ferry_error_name(code));
+		if (code == 0)
+			atomic_fetch_add(&a->accepted, 1);
+	}
+	ferry_publisher_close(publisher);
+	return NULL;
+}
+
+static void *dispatch_on(void *ctx)
+{
+	struct asynchronous *a = ctx;
+	while (!atomic_load(&a->over))
+		CHECK(ferry_bus_dispatch(a->bus, 1) >= 0, "dispatch failed");
+	return NULL;
+}
+
+static void complete_on(const char *url, int32_t threads)
+{
+	struct asynchronous a = {.bus = NULL};
+	struct ferry_error err = {0};
+	a.bus = open_bus(url,
+			 FERRY_OPTIONS(ferry_bus_options, .threads = threads, .full = FERRY_FULL_REJECT));
+	OK(ferry_subscribe(a.bus, "t", ignore, NULL, NULL, &err), &err);
+	OK(ferry_bus_start(a.bus, 0, &err), &err);
+	pthread_t publishers[2], dispatcher;
+	for (int i = 0; i < 2; i++)
+		CHECK(pthread_create(&publishers[i], NULL, publish_async, &a) == 0, "no thread");
+	if (threads == FERRY_THREADS_CALLER)
+		CHECK(pthread_create(&dispatcher, NULL, dispatch_on, &a) == 0, "no thread");
+	WAIT_UNTIL(a.completed > 200);
+	OK(ferry_bus_stop(a.bus, 20000, NULL, &err), &err);
+	for (int i = 0; i < 2; i++)
+		pthread_join(publishers[i], NULL);
+	atomic_store(&a.over, true);
+	if (threads == FERRY_THREADS_CALLER)
+		pthread_join(dispatcher, NULL);
+	struct ferry_group_stats t = totals(a.bus);
+	CHECK(t.in_flight == 0, "in flight after the stop");
+	ferry_bus_close(a.bus);
+	CHECK(a.completed == a.accepted, "%d were accepted, %d completed", a.accepted, a.completed);
+	CHECK(t.received <= (uint64_t)a.accepted, "%llu were received of %d", (unsigned long long)t.received,
+	      a.accepted);
+}
+
+static void every_accepted_publish_completes_once_though_the_bus_stops(void)
+{
+	for (int i = 0; i < 10; i++) {
+		complete_on("memory:?queue=64", 0);
+		complete_on("memory:?queue=64", FERRY_THREADS_CALLER);
+		complete_on("holding:", 0);
+		complete_on("holding:", FERRY_THREADS_CALLER);
+	}
+}
+
 const struct life_test bus_tests[] = {
 	{"a_stop_keeps_its_deadline_while_the_bus_connects",
 	 a_stop_keeps_its_deadline_while_the_bus_connects},
 	{"a_bus_that_stops_does_not_become_ready", a_bus_that_stops_does_not_become_ready},
 	{"start_and_stop_may_meet", start_and_stop_may_meet},
 	{"dispatch_comes_back_while_publishers_go_on", dispatch_comes_back_while_publishers_go_on},
+	{"every_accepted_publish_completes_once_though_the_bus_stops",
+	 every_accepted_publish_completes_once_though_the_bus_stops},
 	{NULL, NULL},
 };

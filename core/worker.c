@@ -278,6 +278,8 @@ static void flush(struct worker *w, struct worker *own)
 	for (struct ferry_message *m; (m = queue_pop(&next));)
 		route_ready(s, m);
 	s->stalled = false;
+	/* A worker that flushes for itself looks at this when it takes again. */
+	bool hungry = !own && s->hungry;
 	pthread_mutex_unlock(&s->lock);
 	for (uint32_t i = 0; i < count; i++) {
 		struct ferry_message *m = (struct ferry_message *)(void *)settles[i].delivery;
@@ -286,6 +288,8 @@ static void flush(struct worker *w, struct worker *own)
 	}
 	if (submit)
 		pool_submit(s);
+	if (hungry)
+		pump_feed(s->group);
 	suspect_progress(bus);
 	bus_progress(bus);
 }

@@ -33,7 +33,8 @@
 #include "message.h"
 #include "timer.h"
 
-#define BATCH_MAX 32 /* messages that a worker takes at most at a time */
+#define CACHE_LINE 64
+#define BATCH_MAX  32 /* messages that a worker takes at most at a time */
 
 /* ---- what an application registered ---- */
 
@@ -87,6 +88,7 @@ struct subscription {
 	struct subscription *run_next; /* run queue */
 	struct timer wake;             /* host->wake_at */
 	uint32_t credit;               /* what the plugin was told last (pump thread) */
+	char pad[CACHE_LINE];          /* publishers read what stands above */
 
 	pthread_mutex_t lock;
 	struct counters count;
@@ -128,7 +130,10 @@ struct topic {
 	char *name;
 	_Atomic(struct ferry_destination *) destination;
 	_Atomic bool published_to; /* a publisher was opened for it */
+	/* Written with every message by publishers: on a cache line that workers do not need. */
+	char pad[CACHE_LINE];
 	_Atomic uint64_t published, rejected, unknown, evicted;
+	char pad_end[CACHE_LINE];
 };
 
 /* Results of asynchronous publishes on their way to the application (completion.c). */

@@ -176,6 +176,16 @@ static size_t allowance(struct ferry_subscription *cursor, size_t max)
 	return (size_t)count;
 }
 
+/* The next records were written by another processor, and each one's place depends on the size of the one
+ * before: without a guess their cache lines would be waited for one after the other.  Mostly they are of one
+ * size. */
+static void fetch_ahead(const struct record *record)
+{
+	const char *guess = (const char *)record + (size_t)4 * record->size;
+	__builtin_prefetch(guess);
+	__builtin_prefetch(guess + CACHE_LINE);
+}
+
 static void take_new(struct ferry_subscription *cursor, struct ferry_delivery *const *deliveries,
 		     size_t count)
 {
@@ -192,6 +202,7 @@ static void take_new(struct ferry_subscription *cursor, struct ferry_delivery *c
 		taken += run;
 		for (size_t end = done + run; done < end; done++) {
 			first.record = chunk_record(first.chunk, cursor->offset);
+			fetch_ahead(first.record);
 			cursor->offset += first.record->size;
 			deliver(cursor, deliveries[done], &first);
 		}

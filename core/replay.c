@@ -229,6 +229,9 @@ int ferry_dlq_replay(struct ferry_bus *bus, const char *dlq_topic, const struct 
 		return fail(err, FERRY_E_INVALID,
 			    "ferry_dlq_replay: the dead-letter topic \"%.260s\" is not allowed",
 			    dlq_topic ? dlq_topic : "(NULL)");
+	if (r.o.reserved || (r.o.dry_run && r.o.dry_run != FERRY_ON && r.o.dry_run != FERRY_OFF))
+		return fail(err, FERRY_E_INVALID,
+			    "ferry_dlq_replay: dry_run must be FERRY_ON or FERRY_OFF, and reserved 0");
 	if (r.o.timeout_ms < 0)
 		return fail(err, FERRY_E_INVALID, "ferry_dlq_replay: timeout_ms is negative");
 	if (inside.bus == bus)

@@ -97,7 +97,10 @@ static int resolve_topics(struct ferry_bus *bus, int64_t deadline_us, struct fer
 
 static int attempt(struct ferry_bus *bus, struct ferry_error *err)
 {
-	int64_t deadline = clock_now(&bus->clock) + ATTEMPT_MS * 1000;
+	int64_t most_us = ATTEMPT_MS * 1000, left_us = bus->start_deadline_us - clock_real();
+	if (bus->config.fail_fast && left_us < most_us)
+		most_us = left_us > 0 ? left_us : 0;
+	int64_t deadline = clock_now(&bus->clock) + most_us;
 	int code = 0;
 	if (!bus->connected)
 		code = bus->api->start(bus->connection, deadline, err);
@@ -214,8 +217,9 @@ static int start_threads(struct ferry_bus *bus)
 	return 0;
 }
 
-/* 0 in READY, the reason in FAILED, FERRY_E_TIMEDOUT otherwise. */
-static int wait_state(struct ferry_bus *bus, int64_t deadline_us, struct ferry_error *err)
+/* 0 in READY, the reason in FAILED and while it goes on trying; *ret_state is the state that it ended with.
+ */
+static int wait_state(struct ferry_bus *bus, int64_t deadline_us, int *ret_state, struct ferry_error *err)
 {
 	int state;
 	pthread_mutex_lock(&bus->lock);
@@ -225,6 +229,7 @@ static int wait_state(struct ferry_bus *bus, int64_t deadline_us, struct ferry_e
 			break;
 	struct ferry_error why = bus->why;
 	pthread_mutex_unlock(&bus->lock);
+	*ret_state = state;
 	switch (state) {
 	case FERRY_STATE_READY:
 		return 0;
@@ -232,7 +237,8 @@ static int wait_state(struct ferry_bus *bus, int64_t deadline_us, struct ferry_e
 		return fail(err, why.code, "%s", why.text);
 	case FERRY_STATE_CONNECTING:
 	case FERRY_STATE_DISCONNECTED:
-		return fail(err, FERRY_E_TIMEDOUT, "%s", why.code ? why.text : "not connected yet");
+		return fail(err, why.code ? why.code : FERRY_E_TIMEDOUT, "%s",
+			    why.code ? why.text : "not connected yet");
 	default:
 		return fail(err, FERRY_E_STATE, "the bus is %s",
 			    state == FERRY_STATE_OPEN ? "not started" : "stopped");
@@ -274,12 +280,20 @@ int ferry_bus_start(struct ferry_bus *bus, int64_t timeout_ms, struct ferry_erro
 	pthread_mutex_unlock(&bus->stop_lock);
 	if (code)
 		return code;
-	code = wait_state(bus, bus->config.fail_fast ? INT64_MAX : deadline, err);
-	return code == FERRY_E_TIMEDOUT ? 0 : code;
+	int state;
+	code = wait_state(bus, bus->config.fail_fast ? INT64_MAX : deadline, &state, err);
+	return state == FERRY_STATE_CONNECTING || state == FERRY_STATE_DISCONNECTED ? 0 : code;
 }
 
 int ferry_bus_wait_ready(struct ferry_bus *bus, int64_t timeout_ms, struct ferry_error *err)
 {
 	int code = bus_guard(bus, err);
-	return code ? code : wait_state(bus, deadline_after(clock_real(), timeout_ms), err);
+	if (code)
+		return code;
+	int state;
+	code = wait_state(bus, deadline_after(clock_real(), timeout_ms), &state, err);
+	if (state != FERRY_STATE_CONNECTING && state != FERRY_STATE_DISCONNECTED)
+		return code;
+	struct ferry_error why = err ? *err : (struct ferry_error){.code = 0};
+	return fail(err, FERRY_E_TIMEDOUT, "%s", why.text);
 }

@@ -158,7 +158,8 @@ struct ferry_delivery {
 	struct ferry_record record;
 	void *subscription;      /* the spec's `core` */
 	uint32_t attempt;        /* which attempt this will be, from 1, as far as the backend knows */
-	uint32_t deliveries;     /* how often the backend has handed it out, this time included; 0 = not counted */
+	uint32_t deliveries;     /* how often the backend has handed it out, this time included; 0 = not counted.
+				  * PUMP only: the crash guard needs a thread that does nothing else */
 	uint32_t partition;      /* for order=partition */
 	uint32_t reserved;
 	int64_t first_failed_wall_us; /* 0 = unknown */
@@ -386,7 +387,7 @@ struct ferry_transport {
 	int (*alive)(struct ferry_source *source, const struct ferry_delivery *delivery);
 	/* Where the record stands, as text ("3/1042"); like snprintf.  Any thread. */
 	size_t (*position)(struct ferry_source *source, const struct ferry_delivery *delivery, char *buffer, size_t size);
-	/* How often EXTEND must come for each open delivery, in ms; NULL or 0 = there is no lease. */
+	/* PUMP: how often EXTEND must come for each open delivery, in ms; NULL or 0 = there is no lease. */
 	int64_t (*lease_ms)(struct ferry_source *source);
 
 	/* Support for conformance tests; NULL = those cases are skipped.  Any thread, may block. */

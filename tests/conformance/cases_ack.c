@@ -93,7 +93,6 @@ void conformance_case_25(struct conformance *c)
 	struct ferry_bus *bus;
 	size_t count = 40, failures = count / 4 * 6;
 
-	conformance_manual_clock(c);
 	bus = conformance_open(c, NULL, NULL);
 	conformance_subscribe(c, bus, topic, conformance_record, &handler,
 			      FERRY_OPTIONS(ferry_handler_options, .initial_backoff_ms = 50));
@@ -296,7 +295,6 @@ void conformance_case_28(struct conformance *c)
 	size_t count = 5 * BOUND, acked = 0;
 	struct ferry_bus *bus;
 
-	conformance_manual_clock(c);
 	bus = conformance_open(c, NULL, NULL);
 	conformance_subscribe(c, bus, fails, conformance_record, &retrying,
 			      FERRY_OPTIONS(ferry_handler_options, .max_unsettled = BOUND, .concurrency = 4,

@@ -11,17 +11,11 @@
 
 /* ---- records ---- */
 
-static void carries_a_record(int32_t envelope)
+/* A record with everything in it. */
+static void fill_record(struct ferry_record *record)
 {
 	static const struct ferry_attribute attributes[] = {
 		{"region", "eu\r\n"}, {"empty", ""}, {"ferry-target-group", "shop"}};
-	struct rig rig;
-	struct consumer consumer;
-	struct outbox outbox;
-	rig_open(&rig, new_file(), &(struct rig_options){.envelope = envelope});
-	consumer_open(&consumer, &rig, &shop);
-	outbox_make(&outbox, &rig, "orders", 0, 1, WAIT_MS);
-	struct ferry_record *record = &outbox.letters[0].out.record;
 	record->payload = (struct ferry_view){"a\0b", 3};
 	record->key = (struct ferry_view){"k\0y", 3};
 	record->source = (struct ferry_view){"the shop", 8};
@@ -31,13 +25,12 @@ static void carries_a_record(int32_t envelope)
 	record->wall_us = INT64_C(1709210096789012); /* 2024-02-29T12:34:56.789012Z */
 	record->attributes = attributes;
 	record->attribute_count = 3;
-	CHECK_EQ(plugin->publish(rig.c, outbox.pointers, 1), 1);
-	rig_wait_published(&rig, 1);
-	CHECK_EQ(outbox.letters[0].out.result, 0);
+}
 
-	CHECK_EQ(consumer_take(&consumer, 8), 1);
-	const struct ferry_delivery *d = consumer.pointers[0];
-	CHECK(d->subscription == &consumer);
+static void check_record(struct consumer *c)
+{
+	const struct ferry_delivery *d = c->pointers[0];
+	CHECK(d->subscription == c);
 	check_text(d->record.topic, "orders");
 	check_text(d->record.id, "id 1");
 	check_text(d->record.source, "the shop");
@@ -57,8 +50,25 @@ static void carries_a_record(int32_t envelope)
 	CHECK_EQ(d->attempt, 1);
 	CHECK_EQ(d->deliveries, 1);
 	char position[64];
-	CHECK_EQ(plugin->position(consumer.source, d, position, sizeof position), 8);
+	CHECK_EQ(plugin->position(c->source, d, position, sizeof position), 8);
 	CHECK(!strcmp(position, "orders/1"));
+}
+
+static void carries_a_record(int32_t envelope)
+{
+	struct rig rig;
+	struct consumer consumer;
+	struct outbox outbox;
+	rig_open(&rig, new_file(), &(struct rig_options){.envelope = envelope});
+	consumer_open(&consumer, &rig, &shop);
+	outbox_make(&outbox, &rig, "orders", 0, 1, WAIT_MS);
+	fill_record(&outbox.letters[0].out.record);
+	CHECK_EQ(plugin->publish(rig.c, outbox.pointers, 1), 1);
+	rig_wait_published(&rig, 1);
+	CHECK_EQ(outbox.letters[0].out.result, 0);
+
+	CHECK_EQ(consumer_take(&consumer, 8), 1);
+	check_record(&consumer);
 	settle_all(&consumer, 1, FERRY_SETTLE_ACK);
 	outbox_free(&outbox);
 	consumer_close(&consumer);

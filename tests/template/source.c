@@ -131,6 +131,24 @@ static bool has_credit(const struct ferry_source *source)
 	return false;
 }
 
+/* Until the request is filled in, woken or late, and the I/O thread has let go of it. [lock] */
+static void wait_for_deliveries(struct ferry_source *source, int64_t now_us, int64_t wall_us, int64_t until)
+{
+	struct ferry_connection *c = source->connection;
+	bool in_time = true;
+	for (;;) {
+		if (!source->serving)
+			fetch_back(source, now_us, wall_us);
+		bool done = source->filled || source->error || source->woken || (!in_time && !source->fresh);
+		if (done && !source->serving)
+			break;
+		if (in_time && !done)
+			in_time = pacing_wait(&c->changed, &c->lock, until);
+		else
+			pthread_cond_wait(&c->changed, &c->lock);
+	}
+}
+
 /*
  * Leave a request for the I/O thread and wait until it is filled in.  The thread looks at least once, also
  * when there is no time to wait: else a pump that polls would never get anything.
@@ -143,7 +161,6 @@ int sqlite_fetch(struct ferry_source *source, struct ferry_subscription *only,
 	int64_t now_us = c->host->now_us(c->core);
 	int64_t wall_us = c->host->wall_us(c->core);
 	int64_t until = pacing_us() + timeout_ms * INT64_C(1000);
-	bool in_time = true;
 
 	pthread_mutex_lock(&c->lock);
 	source->deliveries = deliveries;
@@ -152,17 +169,7 @@ int sqlite_fetch(struct ferry_source *source, struct ferry_subscription *only,
 	source->error = 0;
 	source->fresh = has_credit(source);
 	io_wake(c);
-	for (;;) {
-		if (!source->serving)
-			fetch_back(source, now_us, wall_us);
-		bool done = source->filled || source->error || source->woken || (!in_time && !source->fresh);
-		if (done && !source->serving)
-			break;
-		if (in_time && !done)
-			in_time = pacing_wait(&c->changed, &c->lock, until);
-		else
-			pthread_cond_wait(&c->changed, &c->lock);
-	}
+	wait_for_deliveries(source, now_us, wall_us, until);
 	int result = source->filled ? (int)source->filled : source->error;
 	source->wanted = 0;
 	source->fresh = false;

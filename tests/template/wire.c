@@ -188,10 +188,10 @@ static const char *next_text(const char **at, const char *end)
 size_t wire_count(const char *bytes, size_t size)
 {
 	const char *end = bytes + size;
-	size_t count = 0;
-	while (next_text(&bytes, end) && next_text(&bytes, end))
-		count++;
-	return count;
+	size_t texts = 0;
+	while (next_text(&bytes, end))
+		texts++;
+	return texts / 2;
 }
 
 size_t wire_pairs(const char *bytes, size_t size, struct ferry_attribute *pairs)

@@ -80,6 +80,12 @@ const struct ferry_option config_bus_options[] = {
 			 .min = 1,
 			 .max = GIB(1),
 			 .help = "Largest payload in bytes."},
+	[PASSWORD] = {.name = "password",
+		      .type = FERRY_OPTION_SECRET,
+		      .help = "Password for the backend; the URL's own, before the hosts, wins."},
+	[PASSWORD_FILE] = {.name = "password_file",
+			   .type = FERRY_OPTION_TEXT,
+			   .help = "The same from a file: its absolute path; one newline at the end is cut."},
 	[BUS_SETTINGS] = {.name = NULL},
 };
 
@@ -144,6 +150,10 @@ int bus_options_check(const struct ferry_bus_options *o, struct ferry_error *err
 			    "ferry_bus_options.transport_path is '%.200s': expected an absolute path of a "
 			    "file or folder",
 			    o->transport_path);
+	if (o->config && o->config[0] != '/')
+		return fail(err, FERRY_E_INVALID,
+			    "ferry_bus_options.config is '%.200s': expected the absolute path of a file",
+			    o->config);
 	if (o->threads != FERRY_THREADS_CALLER &&
 	    check_number(err, "threads", o->threads, THREADS, "threads, or FERRY_THREADS_CALLER"))
 		return FERRY_E_INVALID;

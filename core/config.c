@@ -9,20 +9,23 @@
 
 #include "alloc.h"
 #include "bus_options.h"
+#include "config_file.h"
+#include "environment.h"
 #include "fail.h"
 #include "names.h"
 #include "options.h"
-#include "setting.h"
+#include "settings.h"
+#include "text_file.h"
 #include "url.h"
+
+#define PASSWORD_MAX 4096 /* bytes of a password file */
 
 /* What a config allocates, from its allocator. */
 struct owned {
 	char *url; /* cut to pieces, decoded: may hold a password */
 	size_t url_size;
 	char *masked;
-	struct ferry_setting *settings;
-	struct ferry_attribute *extra;
-	size_t extra_count, extra_room;
+	struct settings settings;
 	char service[NAME_GROUP_MAX + 1];
 	char instance[41];
 };
@@ -31,180 +34,122 @@ struct owned {
 struct resolve {
 	struct config *config;
 	struct owned *owned;
+	struct settings *settings; /* the owned */
 	struct ferry_bus_options options;
+	struct config_file file;
 	struct url url;
-	struct ferry_setting bus[BUS_SETTINGS];
+	const char *password;
 	struct ferry_error *err;
 };
 
-/* ---- the URL's query ---- */
-
-static size_t table_size(const struct ferry_option *table)
-{
-	size_t size = 0;
-	while (table && table[size].name)
-		size++;
-	return size;
-}
-
-static const struct ferry_option *find_option(const struct ferry_option *table, const char *key)
-{
-	for (; table && table->name; table++) {
-		if (table->type != FERRY_OPTION_PREFIX && strcmp(table->name, key) == 0)
-			return table;
-	}
-	return NULL;
-}
-
-static const struct ferry_option *find_prefix(const struct ferry_option *table, const char *key)
-{
-	for (; table && table->name; table++) {
-		size_t size = strlen(table->name);
-		if (table->type == FERRY_OPTION_PREFIX && strncmp(table->name, key, size) == 0 && key[size])
-			return table;
-	}
-	return NULL;
-}
-
-#define KNOWN_MAX 128
-
-/* The value is not quoted: the key may be a misspelt secret's. */
-static int unknown_key(struct resolve *r, const char *key)
-{
-	const struct ferry_transport *api = &r->config->transport->api;
-	const char *known[KNOWN_MAX];
-	char list[360] = "";
-	size_t count = 0, used = 0;
-	for (const struct ferry_option *o = api->options; o && o->name && count < KNOWN_MAX; o++)
-		known[count++] = o->name;
-	for (const struct ferry_option *o = config_bus_options; o->name && count < KNOWN_MAX; o++)
-		known[count++] = o->name;
-	const char *nearest = name_nearest(key, known, count);
-	if (nearest)
-		return fail(r->err, FERRY_E_CONFIG,
-			    "the setting '%s' is not known: expected a setting of the transport '%s' or of "
-			    "every bus; did you mean '%s'?",
-			    key, api->name, nearest);
-	for (size_t i = 0; i < count && used < sizeof(list); i++)
-		used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s", i ? ", " : "", known[i]);
-	return fail(r->err, FERRY_E_CONFIG, "the setting '%s' is not known: expected one of %s", key, list);
-}
-
-static int bad_value(struct resolve *r, const struct ferry_option *option, const char *value)
-{
-	char expected[200];
-	setting_expected(option, expected, sizeof(expected));
-	if (option->type == FERRY_OPTION_SECRET)
-		return fail(r->err, FERRY_E_CONFIG, "the setting '%s' is not valid: expected %s",
-			    option->name, expected);
-	return fail(r->err, FERRY_E_CONFIG, "the setting '%s' is '%.100s': expected %s", option->name, value,
-		    expected);
-}
-
-static int twice(struct resolve *r, const char *key)
-{
-	return fail(r->err, FERRY_E_CONFIG, "the setting '%s' is given twice: expected it once", key);
-}
-
-static int set_option(struct resolve *r, const struct ferry_option *option, struct ferry_setting *setting,
-		      const char *value)
-{
-	if (setting->is_set)
-		return twice(r, option->name);
-	if (!setting_parse(option, value, setting))
-		return bad_value(r, option, value);
-	setting->is_set = 1;
-	return 0;
-}
-
-/* A key of a PREFIX option; the list always ends with a NULL name. */
-static int add_extra(struct resolve *r, const char *key, const char *value)
-{
-	struct owned *owned = r->owned;
-	for (size_t i = 0; i < owned->extra_count; i++) {
-		if (strcmp(owned->extra[i].name, key) == 0)
-			return twice(r, key);
-	}
-	if (owned->extra_count + 1 >= owned->extra_room) {
-		const struct ferry_allocator *a = &r->config->allocator;
-		size_t room = owned->extra_room ? owned->extra_room * 2 : 8;
-		size_t bytes = room * sizeof(*owned->extra);
-		void *grown = owned->extra ? alloc_resize(a, owned->extra, bytes) : alloc_bytes(a, bytes);
-		if (!grown)
-			return fail_nomem(r->err, "reading the settings");
-		owned->extra = grown;
-		owned->extra_room = room;
-	}
-	owned->extra[owned->extra_count++] = (struct ferry_attribute){key, value};
-	owned->extra[owned->extra_count] = (struct ferry_attribute){NULL, NULL};
-	return 0;
-}
-
-/* A transport's own setting comes before the bus's of the same name: an old plugin's URL goes on to mean what
- * it meant when a later core has a new setting. */
-static int read_setting(struct resolve *r, const char *key, const char *value)
-{
-	const struct ferry_option *table = r->config->transport->api.options;
-	const struct ferry_option *option = find_option(table, key);
-	if (option)
-		return set_option(r, option, &r->owned->settings[option - table], value);
-	option = find_option(config_bus_options, key);
-	if (option)
-		return set_option(r, option, &r->bus[option - config_bus_options], value);
-	if (find_prefix(table, key))
-		return add_extra(r, key, value);
-	return unknown_key(r, key);
-}
-
-static void read_defaults(const struct ferry_option *table, struct ferry_setting *settings)
-{
-	for (size_t i = 0; table && table[i].name; i++) {
-		if (table[i].default_value && table[i].type != FERRY_OPTION_PREFIX)
-			(void)setting_parse(&table[i], table[i].default_value, &settings[i]);
-	}
-}
+/* ---- the settings ---- */
 
 static int read_query(struct resolve *r)
 {
-	const struct ferry_option *table = r->config->transport->api.options;
 	const char *key, *value;
 	int more;
-	r->owned->settings =
-		alloc_zeroed(&r->config->allocator, (table_size(table) + 1) * sizeof(struct ferry_setting));
-	if (!r->owned->settings)
-		return fail_nomem(r->err, "reading the settings");
-	read_defaults(table, r->owned->settings);
-	read_defaults(config_bus_options, r->bus);
+	r->settings->source = FROM_URL;
 	while ((more = url_next_setting(&r->url, &key, &value, r->err)) == 1) {
-		int result = read_setting(r, key, value);
-		if (result)
-			return result;
+		struct settings_place place;
+		int code = settings_find(r->settings, SCOPE_ALL, key, &place)
+				   ? settings_put(r->settings, &place, key, value)
+				   : settings_unknown(r->settings, SCOPE_ALL, key);
+		if (code)
+			return code;
 	}
 	return more;
+}
+
+static int read_settings(struct resolve *r)
+{
+	r->settings->api = &r->config->transport->api;
+	r->settings->file = r->file.path;
+	int code = settings_begin(r->settings);
+	if (!code)
+		code = read_query(r);
+	if (!code)
+		code = environment_read(r->settings);
+	if (!code && r->file.root)
+		code = config_file_read(&r->file, r->settings);
+	if (!code)
+		settings_finish(r->settings);
+	return code;
+}
+
+/* ---- the password ---- */
+
+static int read_password_file(struct resolve *r)
+{
+	char origin[SETTINGS_LABEL_MAX], *text;
+	size_t size;
+	settings_origin(r->settings, PASSWORD_FILE, origin);
+	const char *path = r->settings->bus[PASSWORD_FILE].text;
+	int code = text_file_read(r->settings->allocator, origin, path, PASSWORD_MAX, &text, &size, r->err);
+	if (code)
+		return code;
+	size_t used = size;
+	if (used && text[used - 1] == '\n')
+		used--;
+	if (used && used < size && text[used - 1] == '\r')
+		used--;
+	if (used == 0 || memchr(text, '\0', used))
+		code = fail(r->err, FERRY_E_CONFIG, "%s: %.200s %s: expected a password", origin, path,
+			    used ? "has a NUL" : "is empty");
+	else if (!(r->password = settings_keep(r->settings, text, used)))
+		code = fail_nomem(r->err, "reading a password");
+	text_file_free(r->settings->allocator, text, size);
+	return code;
+}
+
+/* The first source that gives one, as itself or as a file. */
+static int resolve_password(struct resolve *r)
+{
+	const struct settings *s = r->settings;
+	enum settings_source word = s->bus_from[PASSWORD], file = s->bus_from[PASSWORD_FILE];
+	bool in_url = *r->url.password != '\0';
+	r->password = in_url ? r->url.password : "";
+	if (in_url && (word == FROM_URL || file == FROM_URL))
+		return fail(r->err, FERRY_E_CONFIG,
+			    "the URL's setting '%s' gives a second password beside the one before the hosts: "
+			    "expected one",
+			    word == FROM_URL ? "password" : "password_file");
+	if (word != FROM_DEFAULT && word == file) {
+		char origin[SETTINGS_LABEL_MAX];
+		settings_origin(s, PASSWORD_FILE, origin);
+		return fail(r->err, FERRY_E_CONFIG, "%s stands beside a password: expected one of both",
+			    origin);
+	}
+	if (in_url || (word == FROM_DEFAULT && file == FROM_DEFAULT))
+		return 0;
+	if (file != FROM_DEFAULT && (word == FROM_DEFAULT || file < word))
+		return read_password_file(r);
+	r->password = s->bus[PASSWORD].text;
+	return 0;
 }
 
 /* ---- the result ---- */
 
 static int32_t number_of(const struct resolve *r, int32_t option, enum bus_setting setting)
 {
-	return option ? option : (int32_t)r->bus[setting].number;
+	return option ? option : (int32_t)r->settings->bus[setting].number;
 }
 
 /* A choice's index begins with 0, its enum with 1. */
 static int32_t enum_of(const struct resolve *r, int32_t option, enum bus_setting setting)
 {
-	return option ? option : (int32_t)r->bus[setting].number + 1;
+	return option ? option : (int32_t)r->settings->bus[setting].number + 1;
 }
 
 static void resolve_numbers(struct resolve *r)
 {
 	const struct ferry_bus_options *o = &r->options;
 	struct config *c = r->config;
-	c->memory_budget = o->memory_budget ? o->memory_budget : r->bus[MEMORY_BUDGET].number;
-	c->max_message = o->max_message ? o->max_message : r->bus[MAX_MESSAGE].number;
+	c->memory_budget = o->memory_budget ? o->memory_budget : r->settings->bus[MEMORY_BUDGET].number;
+	c->max_message = o->max_message ? o->max_message : r->settings->bus[MAX_MESSAGE].number;
 	c->publish_timeout_ms = number_of(r, o->publish_timeout_ms, PUBLISH_TIMEOUT);
 	c->takeover_ms = number_of(r, o->takeover_ms, TAKEOVER);
-	c->threads = r->bus[THREADS].text ? FERRY_THREADS_CALLER : (int32_t)r->bus[THREADS].number;
+	c->threads = r->settings->bus[THREADS].text ? FERRY_THREADS_CALLER
+						    : (int32_t)r->settings->bus[THREADS].number;
 	if (o->threads)
 		c->threads = o->threads;
 	c->full = enum_of(r, o->full, FULL);
@@ -215,34 +160,16 @@ static void resolve_numbers(struct resolve *r)
 	c->fail_fast = number_of(r, o->fail_fast, FAIL_FAST) == 1;
 }
 
-/* An empty variable is as good as none. */
-static const char *environment(const char *name)
-{
-	const char *value = getenv(name);
-	return value && *value ? value : NULL;
-}
-
 static int resolve_service(struct resolve *r)
 {
-	const char *origin = "the setting 'service'", *service = r->bus[SERVICE].text;
-	if (r->options.service) {
-		service = r->options.service; /* checked */
-	} else if (!service) {
-		origin = "the environment's FERRY_SERVICE";
-		service = environment("FERRY_SERVICE");
-	}
+	const char *service = r->options.service ? r->options.service : r->settings->bus[SERVICE].text;
 	if (!service && (r->config->transport->api.capabilities & FERRY_CAP_DURABLE))
 		return fail(r->err, FERRY_E_CONFIG,
 			    "the transport '%s' is durable and needs the name of this service, which its "
 			    "consumer group gets: set FERRY_SERVICE, ?service= in the URL or "
 			    "ferry_bus_options.service",
 			    r->config->transport->api.name);
-	if (!service)
-		service = "default";
-	if (!name_is_group(service))
-		return fail(r->err, FERRY_E_CONFIG,
-			    "%s is '%.64s': expected 1 to 40 of A-Z, a-z, 0-9, '_' and '-'", origin, service);
-	snprintf(r->owned->service, sizeof(r->owned->service), "%s", service);
+	snprintf(r->owned->service, sizeof(r->owned->service), "%s", service ? service : "default");
 	return 0;
 }
 
@@ -276,10 +203,10 @@ static void resolve_plugin(struct resolve *r)
 		.scheme = r->url.scheme,
 		.hosts = r->url.hosts,
 		.user = r->url.user,
-		.password = r->url.password,
+		.password = r->password,
 		.path = r->url.path,
-		.settings = r->owned->settings,
-		.extra = r->owned->extra ? r->owned->extra : none,
+		.settings = r->settings->own,
+		.extra = r->settings->extra ? r->settings->extra : none,
 		.service = r->owned->service,
 		.instance = r->owned->instance,
 		.memory_budget = c->memory_budget,
@@ -293,29 +220,65 @@ static void resolve_plugin(struct resolve *r)
 	};
 }
 
-static int copy_url(struct resolve *r, const char *text)
+static int copy_url(struct resolve *r, const char *text, struct ferry_error *err)
 {
 	const struct ferry_allocator *a = &r->config->allocator;
-	int result = url_check(text, r->err);
+	int result = url_check(text, err);
 	if (result)
 		return result;
 	r->owned->url_size = strlen(text);
 	r->owned->url = alloc_string(a, text);
 	r->owned->masked = alloc_bytes(a, r->owned->url_size + URL_MASK_EXTRA);
 	if (!r->owned->url || !r->owned->masked)
-		return fail_nomem(r->err, "reading the URL");
+		return fail_nomem(err, "reading the URL");
 	url_mask(text, r->owned->masked);
-	return url_parse(&r->url, r->owned->url, r->err);
+	return url_parse(&r->url, r->owned->url, err);
+}
+
+/* The call's URL, or else the environment's, or else the file's; an error of these names them. */
+static int resolve_url(struct resolve *r, const char *text)
+{
+	struct ferry_error why = {0};
+	const char *origin = "the environment's FERRY_URL", *of_file = NULL;
+	int code = r->file.root ? config_file_url(&r->file, &of_file, r->err) : 0;
+	if (code)
+		return code;
+	if (text)
+		return copy_url(r, text, r->err);
+	text = environment_get("FERRY_URL");
+	if (!text && of_file) {
+		origin = r->file.path;
+		text = of_file;
+	}
+	if (!text)
+		return fail(r->err, FERRY_E_CONFIG,
+			    "there is no URL: pass one, such as memory:, or set FERRY_URL");
+	code = copy_url(r, text, &why);
+	return code ? fail(r->err, code, "%.200s: %s", origin, why.text) : 0;
+}
+
+static int open_file(struct resolve *r)
+{
+	const char *origin = "ferry_bus_options.config", *path = r->options.config;
+	if (!path) {
+		origin = "the environment's FERRY_CONFIG";
+		path = environment_get("FERRY_CONFIG");
+	}
+	return path ? config_file_open(&r->file, origin, path, &r->config->allocator, r->err) : 0;
 }
 
 static int resolve(struct resolve *r, const char *text, const struct ferry_host *host)
 {
-	int result = copy_url(r, text);
+	int result = open_file(r);
+	if (result == 0)
+		result = resolve_url(r, text);
 	if (result == 0)
 		result = loader_load(host, r->url.scheme, r->options.transport_path, &r->config->transport,
 				     r->err);
 	if (result == 0)
-		result = read_query(r);
+		result = read_settings(r);
+	if (result == 0)
+		result = resolve_password(r);
 	if (result == 0)
 		result = resolve_service(r);
 	if (result == 0)
@@ -337,16 +300,18 @@ int config_open(struct config *config, const char *url, const struct ferry_bus_o
 		result = bus_options_check(&r.options, err);
 	if (result)
 		return result;
-	if (!url)
-		url = environment("FERRY_URL");
-	if (!url)
-		return fail(err, FERRY_E_CONFIG,
-			    "there is no URL: pass one, such as memory:, or set FERRY_URL");
 	config->allocator = r.options.allocator ? *r.options.allocator : alloc_default;
 	config->owned = r.owned = alloc_zeroed(&config->allocator, sizeof(*r.owned));
 	if (!r.owned)
 		return fail_nomem(err, "opening a bus");
+	r.settings = &r.owned->settings;
+	r.settings->allocator = &config->allocator;
+	r.settings->err = err;
 	result = resolve(&r, url, host);
+	config_file_close(&r.file);
+	/* They are for reading only, and not ours. */
+	r.settings->err = NULL;
+	r.settings->file = NULL;
 	if (result)
 		config_close(config);
 	return result;
@@ -361,8 +326,8 @@ void config_close(struct config *config)
 			explicit_bzero(owned->url, owned->url_size);
 		alloc_free(&a, owned->url);
 		alloc_free(&a, owned->masked);
-		alloc_free(&a, owned->settings);
-		alloc_free(&a, owned->extra);
+		owned->settings.allocator = &a; /* the config may have moved since it was opened */
+		settings_free(&owned->settings);
 		alloc_free(&a, owned);
 	}
 	memset(config, 0, sizeof(*config));

@@ -1,6 +1,6 @@
 /*
- * config.h - what the application asked for: the call's options, the URL, the environment and the defaults,
- * resolved in this order and checked.
+ * config.h - what the application asked for: the call's options, the URL, the environment, a file and the
+ * defaults, resolved in this order and checked.
  */
 #ifndef CORE_CONFIG_H
 #define CORE_CONFIG_H
@@ -26,9 +26,9 @@ struct config {
 };
 
 /*
- * Resolve everything: loads the transport (giving it `host`), checks each key of the URL's query against the
- * bus's table and the transport's.  `url` NULL = FERRY_URL.  FERRY_E_CONFIG names the key, what was expected
- * and the nearest known key; secrets are in no text.
+ * Resolve everything: loads the transport (giving it `host`), checks each key of every source against the
+ * bus's table and the transport's.  `url` NULL = FERRY_URL, or the file's.  FERRY_E_CONFIG names the source,
+ * the key, what was expected and the nearest known key; secrets are in no text.
  */
 int config_open(struct config *config, const char *url, const struct ferry_bus_options *options,
 		const struct ferry_host *host, struct ferry_error *err);

@@ -66,7 +66,8 @@ typedef void ferry_state_fn(struct ferry_bus *bus, int state, const struct ferry
 
 /*
  * Zero in a field means its default, given in brackets.  A value given here wins over the
- * URL's query, that over the environment, that over the default.
+ * URL's query, that over the environment, that over the file `config`, that over the default:
+ * docs/configuration.md tells how a setting is written in each.
  */
 struct ferry_bus_options {
 	size_t size;
@@ -93,11 +94,13 @@ struct ferry_bus_options {
 	int32_t envelope;           /* enum ferry_envelope [cloudevents] */
 	int32_t on_unknown;         /* enum ferry_on_unknown [resend] */
 	int32_t reserved;           /* keep 0 */
+
+	const char *config; /* absolute path of a JSON file of settings [the environment's FERRY_CONFIG] */
 };
 
 /*
  * Open a bus.  `url` names the transport, e.g. "memory:" or "redis://host:6379/0?prefix=app:";
- * NULL takes it from the environment's FERRY_URL.  The plugin is loaded and every setting is
+ * NULL takes it from the environment's FERRY_URL, or from `config`.  The plugin is loaded and every setting is
  * checked; nothing is connected yet.  Returns NULL on failure.  [thread-safe]
  *
  * Errors: FERRY_E_CONFIG (names the key, what was expected and the nearest known key),

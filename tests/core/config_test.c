@@ -9,7 +9,7 @@
 #include "names.h"
 
 /* The transport `valid` of tests/plugins, whose table has a setting of each type, in this order. */
-enum { PREFIX, PASSWORD, QUEUE, QUEUE_BYTES, LINGER, SYNC, MODE, NATIVE };
+enum { PREFIX, SECRET, QUEUE, QUEUE_BYTES, LINGER, SYNC, MODE, NATIVE };
 
 static const struct ferry_host host = {.size = sizeof(host)};
 
@@ -118,7 +118,7 @@ Test(config, defaults_are_as_documented)
 	cr_expect_str_eq(p->password, "");
 	cr_expect_str_eq(p->path, "");
 	cr_expect_str_eq(p->settings[PREFIX].text, "ferry:");
-	cr_expect_null(p->settings[PASSWORD].text);
+	cr_expect_null(p->settings[SECRET].text);
 	cr_expect_eq(p->settings[QUEUE].number, 4096);
 	cr_expect_eq(p->settings[QUEUE_BYTES].number, 16 << 20);
 	cr_expect_eq(p->settings[LINGER].number, 5);
@@ -172,7 +172,7 @@ Test(config, the_query_sets_everything)
 	cr_expect_eq(p->on_unknown, 2);
 	cr_expect_eq(p->manual_clock, 1);
 	cr_expect_str_eq(p->settings[PREFIX].text, "a&b");
-	cr_expect_str_eq(p->settings[PASSWORD].text, "hunter2");
+	cr_expect_str_eq(p->settings[SECRET].text, "hunter2");
 	cr_expect_eq(p->settings[QUEUE].number, 7);
 	cr_expect_eq(p->settings[QUEUE_BYTES].number, 65536);
 	cr_expect_eq(p->settings[LINGER].number, 1000);

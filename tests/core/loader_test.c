@@ -121,5 +121,5 @@ Test(loader, the_settings_of_every_bus_are_described)
 		setting_expected(o, expected, sizeof(expected));
 		cr_expect(strlen(expected) > 3, "%s: %s", o->name, expected);
 	}
-	cr_expect_eq(count, 12);
+	cr_expect_eq(count, 14);
 }

@@ -234,7 +234,7 @@ FERRY_API const struct ferry_transport *ferry_transport_entry(const struct ferry
 	if (!inner_load(host))
 		return NULL;
 	faulty.capabilities = inner.capabilities;
-	if (getenv("FERRY_FAULTY_LIE"))
+	if (getenv("FAULTY_LIE"))
 		faulty.capabilities |= FERRY_CAP_KEY_ORDER_GROUP;
 	faulty.thread_model = inner.thread_model;
 	faulty.options = merge_options();

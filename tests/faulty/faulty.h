@@ -65,7 +65,7 @@ static inline bool fault_hits(struct ferry_connection *c, enum fault fault)
 void host_init(const struct ferry_host *host);
 
 /* inner.c */
-/* Load FERRY_FAULTY_INNER, or the memory transport that was built beside; false (and a log line) when
+/* Load FAULTY_INNER, or the memory transport that was built beside; false (and a log line) when
  * refused. */
 bool inner_load(const struct ferry_host *host);
 /* Fill in c->config from the core's and from `url`; `own` is how many settings of the core's are ours. */

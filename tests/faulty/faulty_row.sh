@@ -8,12 +8,12 @@ set -- $6 ""
 number=$1 case=$2 fault=$3 inner=$4 settings=$5
 
 case $inner in
-memory) url="faulty:?inner=memory:" FERRY_FAULTY_INNER=$memory ;;
-sqlite) url="faulty:?inner=sqlite:$work/$number.db" FERRY_FAULTY_INNER=$sqlite ;;
+memory) url="faulty:?inner=memory:" FAULTY_INNER=$memory ;;
+sqlite) url="faulty:?inner=sqlite:$work/$number.db" FAULTY_INNER=$sqlite ;;
 *) echo "$inner is no inner transport" >&2 && exit 1 ;;
 esac
-export FERRY_FAULTY_INNER
-[ "$fault" != lie-capabilities ] || export FERRY_FAULTY_LIE=1
+export FAULTY_INNER
+[ "$fault" != lie-capabilities ] || export FAULTY_LIE=1
 url="$url&fault=$fault"
 [ -z "$settings" ] || url="$url&$settings"
 

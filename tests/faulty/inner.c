@@ -22,7 +22,7 @@ static bool refuse(const struct ferry_host *host, const char *path, const char *
 
 bool inner_load(const struct ferry_host *host)
 {
-	const char *path = getenv("FERRY_FAULTY_INNER");
+	const char *path = getenv("FAULTY_INNER");
 	if (!path)
 		path = FAULTY_DEFAULT_INNER;
 	if (path[0] != '/')

@@ -2,8 +2,10 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <link.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -190,12 +192,49 @@ static const char *load_error(const char *path)
 	return strncmp(text, path, size) == 0 && strncmp(text + size, ": ", 2) == 0 ? text + size + 2 : text;
 }
 
+/* True unless a loadable segment lies outside the file, as in one that was copied half.  Everything else that
+ * may be wrong with a file the dynamic linker tells by itself. */
+static bool is_whole(int fd, off_t size)
+{
+	ElfW(Ehdr) file;
+	if (pread(fd, &file, sizeof(file), 0) != (ssize_t)sizeof(file) ||
+	    memcmp(file.e_ident, ELFMAG, SELFMAG) != 0 || file.e_phentsize != sizeof(ElfW(Phdr)))
+		return true;
+	for (unsigned i = 0; i < file.e_phnum; i++) {
+		ElfW(Phdr) segment;
+		off_t at = (off_t)(file.e_phoff + i * sizeof(segment));
+		if (pread(fd, &segment, sizeof(segment), at) != (ssize_t)sizeof(segment))
+			return true;
+		if (segment.p_type == PT_LOAD && (segment.p_offset > (uint64_t)size ||
+						  segment.p_filesz > (uint64_t)size - segment.p_offset))
+			return false;
+	}
+	return true;
+}
+
+static int check_whole(const char *path, struct ferry_error *err)
+{
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return fail(err, FERRY_E_PLUGIN, "%s: it cannot be loaded: %s", path, strerror(errno));
+	bool whole = fstat(fd, &st) != 0 || is_whole(fd, st.st_size);
+	close(fd);
+	if (whole)
+		return 0;
+	return fail(err, FERRY_E_PLUGIN, "%s: it cannot be loaded: the file is cut short: install it again",
+		    path);
+}
+
 int plugin_open(const char *path, const struct ferry_host *host, struct ferry_transport *ret,
 		bool *ret_entered, struct ferry_error *err)
 {
 	struct ferry_transport api;
 	ferry_transport_entry_fn *entry;
 	*ret_entered = false;
+	int code = check_whole(path, err);
+	if (code)
+		return code;
 	void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
 	if (!library)
 		return fail(err, FERRY_E_PLUGIN, "%s: it cannot be loaded: %s", path, load_error(path));

@@ -253,6 +253,15 @@ static void refuses_a_cut_off_file(void)
 	REFUSED("valid", NULL, FERRY_E_PLUGIN, "it cannot be loaded");
 }
 
+/* Its headers are whole, its segments are not: the dynamic linker would map what is not there, and a touch of
+ * it ends the process with SIGBUS. */
+static void refuses_a_half_copied_file(void)
+{
+	place("valid", "valid");
+	CHECK(truncate(path_of("valid"), 1024) == 0, "cannot truncate");
+	REFUSED("valid", NULL, FERRY_E_PLUGIN, "is cut short");
+}
+
 static void refuses_what_is_no_file(void)
 {
 	CHECK(mkdir(path_of("folder"), 0755) == 0, "no folder");
@@ -458,6 +467,7 @@ static const struct scene {
 	{"refuses_a_text_file", refuses_a_text_file},
 	{"refuses_an_empty_file", refuses_an_empty_file},
 	{"refuses_a_cut_off_file", refuses_a_cut_off_file},
+	{"refuses_a_half_copied_file", refuses_a_half_copied_file},
 	{"refuses_what_is_no_file", refuses_what_is_no_file},
 	{"refuses_a_file_that_others_can_write", refuses_a_file_that_others_can_write},
 	{"refuses_a_folder_that_others_can_write", refuses_a_folder_that_others_can_write},

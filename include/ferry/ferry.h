@@ -15,6 +15,7 @@
 #include <ferry/message.h>
 #include <ferry/handler.h>
 #include <ferry/publisher.h>
+#include <ferry/topic.h>
 #include <ferry/interceptor.h>
 #include <ferry/stats.h>
 #include <ferry/dlq.h>

@@ -198,18 +198,28 @@ int settings_refuse(struct settings *s, const struct settings_place *place, cons
 	return fail(s->err, FERRY_E_CONFIG, "%s is %s: expected %s", what, got, expected);
 }
 
-static bool is_printable(const char *text)
+#define QUOTED_MAX 100 /* bytes of a value in an error */
+
+/* True when an error can quote the text without harm to a log. */
+static bool is_printable(const char *text, size_t size)
 {
-	while ((unsigned char)*text >= ' ' && *text != 0x7F)
-		text++;
-	return *text == '\0';
+	for (size_t i = 0; i < size; i++) {
+		if ((unsigned char)text[i] < ' ' || text[i] == 0x7F)
+			return false;
+	}
+	return text_is_utf8(text, size);
 }
 
 static int bad_value(struct settings *s, const struct settings_place *place, const char *text)
 {
-	char got[128] = "not valid";
-	if (place->option->type != FERRY_OPTION_SECRET && is_printable(text))
-		snprintf(got, sizeof(got), "'%.100s'", text);
+	char got[QUOTED_MAX + 3] = "not valid";
+	size_t size = strlen(text);
+	if (place->option->type != FERRY_OPTION_SECRET && is_printable(text, size)) {
+		size_t cut = size < QUOTED_MAX ? size : QUOTED_MAX;
+		while (cut < size && ((unsigned char)text[cut] & 0xC0) == 0x80)
+			cut--; /* between characters */
+		snprintf(got, sizeof(got), "'%.*s'", (int)cut, text);
+	}
 	return settings_refuse(s, place, place->option->name, got);
 }
 

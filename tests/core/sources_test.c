@@ -399,6 +399,15 @@ Test(sources, a_bad_variable_is_named_with_what_was_expected)
 	}
 }
 
+Test(sources, a_quoted_value_is_cut_between_characters)
+{
+	char value[200] = "valid:?mode=";
+	for (int i = 0; i < 51; i++)
+		strcat(value, i ? "\xC3\xA9" : "x");
+	expect_bad("a long value", value, NULL, WORDS("'mode' is 'x\xC3\xA9", "\xC3\xA9': expected one of"));
+	expect_bad("not UTF-8", "valid:?mode=%C3", NULL, WORDS("'mode' is not valid: expected one of"));
+}
+
 Test(sources, a_bad_url_of_the_environment_or_a_file_is_named)
 {
 	setenv("FERRY_URL", "valid://u:hunter2@h@i", 1);

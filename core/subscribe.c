@@ -413,9 +413,8 @@ static int add_handler(struct ferry_bus *bus, struct wish *w, ferry_handler_fn *
 			return fail_nomem(err, "subscribing");
 	}
 	struct handler *h = handler_make(bus, w);
-	struct subscription *made = NULL;
 	if (h && !s)
-		s = made = add_subscription(bus, g, w);
+		s = add_subscription(bus, g, w);
 	if (!h || !s) {
 		if (h)
 			handler_free(bus->allocator, h);

@@ -4,6 +4,8 @@
 
 #include "fail.h"
 
+#define GOT_MAX 60 /* bytes of a payload's text in an error */
+
 struct decoder {
 	const struct check *check;
 	struct ferry_arena *arena;
@@ -110,8 +112,12 @@ static int decode_enum(struct decoder *d, const struct place *p, const json_t *j
 			return 0;
 		}
 	}
-	char got[64];
-	snprintf(got, sizeof got, "\"%s\"", text);
+	char got[GOT_MAX + 3];
+	size_t cut = json_string_length(json);
+	if (cut > GOT_MAX)
+		for (cut = GOT_MAX; ((unsigned char)text[cut] & 0xC0) == 0x80;)
+			cut--; /* between characters */
+	snprintf(got, sizeof got, "\"%.*s\"", (int)cut, text);
 	return schema_fail_enum(d->check, p, got);
 }
 

@@ -41,6 +41,10 @@ int schema_fail(const struct check *check, const struct place *place, const char
 	va_start(arguments, format);
 	vsnprintf(text, sizeof text, format, arguments);
 	va_end(arguments);
+	/* Some of it may be the payload's: no control characters in a log. */
+	for (char *c = text; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7F)
+			*c = '?';
 	if (place)
 		write_path(place, path, sizeof path);
 	return fail(check->err, check->code, "%s: %s%s%s", check->topic->name, path, place ? ": " : "", text);
@@ -195,7 +199,7 @@ int schema_fail_enum(const struct check *check, const struct place *place, const
 	char names[200] = "";
 	for (const struct ferry_enum_value *v = place->field->values; v->name; v++)
 		append(names, sizeof names, "%s%s", names[0] ? ", " : "", v->name);
-	return schema_fail(check, place, "expected one of %s, got %.60s", names, got);
+	return schema_fail(check, place, "expected one of %s, got %s", names, got);
 }
 
 /* ---- JSON text ---- */

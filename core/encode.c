@@ -52,10 +52,11 @@ static char *put_escaped(char *to, unsigned char c)
 		*to++ = 't';
 		break;
 	default:
-		memcpy(to, "u00", 3);
-		to[3] = digits[c >> 4];
-		to[4] = digits[c & 15];
-		to += 5;
+		*to++ = 'u';
+		*to++ = '0';
+		*to++ = '0';
+		*to++ = digits[c >> 4];
+		*to++ = digits[c & 15];
 	}
 	return to;
 }

@@ -14,6 +14,7 @@
 #include "publisher.h"
 #include "subscribe.h"
 #include "suspect.h"
+#include "topic.h"
 
 _Thread_local struct inside_mark inside;
 

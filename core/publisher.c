@@ -2,12 +2,13 @@
 
 #include <string.h>
 
-#include "completer.h"
 #include "id.h"
 #include "intercept.h"
 #include "names.h"
 #include "options.h"
 #include "publication.h"
+#include "send.h"
+#include "topic.h"
 
 struct ferry_publisher {
 	struct ferry_bus *bus;
@@ -15,319 +16,6 @@ struct ferry_publisher {
 	char *content_type;
 	struct ferry_outgoing blank; /* what every message of this publisher has in common */
 };
-
-/* A thread that waits for results; on its stack, so a publication that outlives it must forget it. */
-struct waiter {
-	pthread_cond_t done;
-	size_t open;
-	struct ferry_error *err; /* the first failure's text goes here */
-	bool failed;
-};
-
-/* How long after its deadline a transport may still report: it has to, but we do not wait for ever. */
-#define REPORT_GRACE_US 1000000
-
-/* ---- waiting for room ---- */
-
-void publishers_wake(struct ferry_bus *bus)
-{
-	pthread_mutex_lock(&bus->room_lock);
-	atomic_fetch_add(&bus->room_generation, 1);
-	pthread_cond_broadcast(&bus->room);
-	pthread_mutex_unlock(&bus->room_lock);
-}
-
-/* Wait until `generation` has passed: there may be room, or the state has changed. */
-static bool wait_room(struct ferry_bus *bus, uint64_t generation, int64_t deadline_us)
-{
-	bool in_time = true;
-	pthread_mutex_lock(&bus->room_lock);
-	while (in_time && atomic_load(&bus->room_generation) == generation)
-		in_time = cond_wait_until(&bus->room, &bus->room_lock, deadline_us);
-	pthread_mutex_unlock(&bus->room_lock);
-	return in_time;
-}
-
-/* May this thread wait?  A handler or a completion may be what makes the room. */
-static int may_wait(const struct ferry_bus *bus, const struct topic *topic, const char *what,
-		    struct ferry_error *err)
-{
-	if (inside.bus == bus)
-		return fail(err, FERRY_E_AGAIN, "%s: %s, and a %s must not wait for its own work",
-			    topic->name, what, inside.what == INSIDE_HANDLER ? "handler" : "completion");
-	if (bus->config.full == FERRY_FULL_REJECT)
-		return fail(err, FERRY_E_AGAIN, "%s: %s, and full=reject", topic->name, what);
-	return 0;
-}
-
-/* 0 once messages can be handed over: the bus is started, connected, and not yet stopped. */
-static int usable(struct ferry_bus *bus, struct topic *topic, int64_t deadline_us, struct ferry_error *err)
-{
-	for (;;) {
-		uint64_t generation = atomic_load(&bus->room_generation);
-		int state = atomic_load_explicit(&bus->state, memory_order_acquire);
-		if (state == FERRY_STATE_READY || state == FERRY_STATE_DISCONNECTED ||
-		    (state == FERRY_STATE_STOPPING && inside.bus == bus))
-			return topic_resolve(bus, topic, deadline_us, err);
-		if (state == FERRY_STATE_OPEN)
-			return fail(err, FERRY_E_STATE, "%s: publishing needs ferry_bus_start first",
-				    topic->name);
-		if (state == FERRY_STATE_FAILED)
-			return fail(err, FERRY_E_STATE, "%s: the bus has failed: %s", topic->name,
-				    bus->why.text);
-		if (state != FERRY_STATE_CONNECTING)
-			return fail(err, FERRY_E_STATE, "%s: the bus is stopped", topic->name);
-		int code = may_wait(bus, topic, "the bus is not connected yet", err);
-		if (code)
-			return code;
-		if (!wait_room(bus, generation, deadline_us))
-			return fail(err, FERRY_E_TIMEDOUT,
-				    "%s: not connected before the deadline; nothing was sent", topic->name);
-	}
-}
-
-/* Around each call of the plugin's publish but the fastest: a stop waits for those inside before it takes the
- * backend apart, and nobody enters afterwards. */
-static bool enter(struct ferry_bus *bus)
-{
-	atomic_fetch_add(&bus->publishing, 1);
-	return !atomic_load(&bus->apart);
-}
-
-static void leave(struct ferry_bus *bus)
-{
-	if (atomic_fetch_sub(&bus->publishing, 1) == 1)
-		bus_progress(bus);
-}
-
-/*
- * Hand over all messages, waiting for room until the deadline.  Returns how many were taken; when these are
- * not all, *ret_code says why.  The caller leaves when it has done what belongs to the call.
- */
-static size_t hand_over(struct ferry_bus *bus, struct topic *topic, struct ferry_outgoing *const *outs,
-			size_t count, int64_t deadline_us, int *ret_code, struct ferry_error *err)
-{
-	size_t taken = 0;
-	*ret_code = enter(bus) ? 0 : fail(err, FERRY_E_STATE, "%s: the bus is stopped", topic->name);
-	while (!*ret_code) {
-		uint64_t generation = atomic_load_explicit(&bus->room_generation, memory_order_acquire);
-		taken += bus->api->publish(bus->connection, outs + taken, count - taken);
-		if (taken == count)
-			return taken;
-		*ret_code = may_wait(bus, topic, "the transport's queue is full", err);
-		if (!*ret_code && atomic_load(&bus->stopping))
-			*ret_code = fail(err, FERRY_E_STATE, "%s: the bus is stopped", topic->name);
-		bool late = !*ret_code && !wait_room(bus, generation, deadline_us);
-		if (late) /* there may be room for one, though not enough to be told */
-			taken += bus->api->publish(bus->connection, outs + taken, count - taken);
-		if (late && taken == count)
-			return taken;
-		if (late)
-			*ret_code = fail(
-				err, FERRY_E_TIMEDOUT,
-				"%s: the transport's queue stayed full until the deadline; nothing was sent",
-				topic->name);
-	}
-	return taken;
-}
-
-static int outcome(const struct topic *topic, int result, const char *reason, struct ferry_error *err)
-{
-	return result ? fail(err, result, "%s: %s", topic->name, reason ? reason : ferry_error_text(result))
-		      : 0;
-}
-
-/* Count a message that no transport has seen: it is certainly not stored. */
-static int refuse(struct ferry_bus *bus, struct topic *topic, int code)
-{
-	topic_count(bus, topic, code);
-	return code;
-}
-
-/* ---- waiting for results ---- */
-
-void waiter_complete(struct publication *p)
-{
-	struct ferry_bus *bus = p->bus;
-	pthread_mutex_lock(&bus->room_lock);
-	struct waiter *waiter = p->waiter;
-	if (waiter) {
-		*p->result_slot = p->result;
-		if (p->result && !waiter->failed) {
-			outcome(p->topic, p->result, p->reason, waiter->err);
-			waiter->failed = true;
-		}
-		*p->self = NULL;
-		if (--waiter->open == 0)
-			pthread_cond_signal(&waiter->done);
-	}
-	pthread_mutex_unlock(&bus->room_lock);
-	publication_free(p);
-}
-
-/* Wait for what was handed over; what has no result in time ends UNKNOWN here and is left to itself. */
-static void wait_results(struct ferry_bus *bus, struct waiter *waiter, struct publication **publications,
-			 size_t count, int64_t deadline_us)
-{
-	int64_t until = deadline_us > INT64_MAX - REPORT_GRACE_US ? INT64_MAX : deadline_us + REPORT_GRACE_US;
-	pthread_mutex_lock(&bus->room_lock);
-	while (waiter->open && cond_wait_until(&waiter->done, &bus->room_lock, until))
-		;
-	for (size_t i = 0; waiter->open && i < count; i++) {
-		struct publication *p = publications[i];
-		if (!p)
-			continue;
-		*p->result_slot = FERRY_E_UNKNOWN;
-		if (!waiter->failed)
-			outcome(p->topic, FERRY_E_UNKNOWN, "no result before the deadline", waiter->err);
-		waiter->failed = true;
-		p->waiter = NULL;
-		waiter->open--;
-	}
-	pthread_mutex_unlock(&bus->room_lock);
-}
-
-struct send {
-	struct ferry_bus *bus;
-	struct topic *topic;
-	int64_t deadline_us; /* real time */
-	struct ferry_view dedup_id;
-	struct ferry_error *err;
-	ferry_published_fn *done; /* asynchronous */
-	void *ctx;
-};
-
-static void fill_out(const struct send *send, struct ferry_outgoing *out)
-{
-	struct ferry_bus *bus = send->bus;
-	out->dedup_id = send->dedup_id;
-	out->deadline_us = bus->clock.manual && send->deadline_us != INT64_MAX
-				   ? clock_now(&bus->clock) + (send->deadline_us - clock_real())
-				   : send->deadline_us;
-}
-
-/* The transport reports from another thread: each message is a publication of its own. */
-static int send_waited(const struct send *send, const struct ferry_record *records, size_t count,
-		       int32_t *results)
-{
-	struct ferry_bus *bus = send->bus;
-	struct publication *few[BATCH_MAX];
-	struct waiter waiter = {.err = send->err};
-	size_t made = 0;
-	int code = 0;
-	if (cond_init(&waiter.done))
-		return fail_nomem(send->err, "publishing");
-	for (; made < count; made++) {
-		struct publication *p =
-			publication_make(bus, PUBLICATION_WAITED, send->topic, &records[made]);
-		if (!p)
-			break;
-		few[made] = p;
-		fill_out(send, &p->out);
-		p->waiter = &waiter;
-		p->result_slot = &results[made];
-		p->self = &few[made];
-		if (publication_own_record(p)) {
-			publication_free(p);
-			break;
-		}
-	}
-	if (made < count)
-		code = fail_nomem(send->err, "publishing");
-
-	waiter.open = made;
-	struct ferry_outgoing *outs[BATCH_MAX];
-	struct publication *kept[BATCH_MAX];
-	for (size_t i = 0; i < made; i++) {
-		outs[i] = &few[i]->out;
-		kept[i] = few[i];
-	}
-	int full = 0;
-	size_t taken =
-		made ? hand_over(bus, send->topic, outs, made, send->deadline_us, &full, send->err) : 0;
-	if (made)
-		leave(bus);
-	code = code ? code : full;
-	/* What was not taken has no result to come. */
-	pthread_mutex_lock(&bus->room_lock);
-	waiter.open -= made - taken;
-	waiter.failed = waiter.failed || code != 0;
-	pthread_mutex_unlock(&bus->room_lock);
-	for (size_t i = taken; i < made; i++) {
-		few[i] = NULL;
-		publication_free(kept[i]);
-	}
-	for (size_t i = taken; i < count; i++)
-		results[i] = refuse(bus, send->topic, code);
-	wait_results(bus, &waiter, few, taken, send->deadline_us);
-	pthread_cond_destroy(&waiter.done);
-	return code;
-}
-
-/* The transport has the result when publish returns: nothing to allocate and nobody to wait for. */
-static int send_immediate(const struct send *send, const struct ferry_record *records, size_t count,
-			  int32_t *results)
-{
-	struct ferry_outgoing items[BATCH_MAX], *outs[BATCH_MAX];
-	struct ferry_destination *destination =
-		atomic_load_explicit(&send->topic->destination, memory_order_relaxed);
-	outs[0] = items;
-	for (size_t i = 0; i < count; i++) {
-		items[i] = (struct ferry_outgoing){.size = sizeof items[i], .destination = destination};
-		items[i].record = records[i];
-		fill_out(send, &items[i]);
-		outs[i] = &items[i];
-	}
-	int code;
-	size_t taken = hand_over(send->bus, send->topic, outs, count, send->deadline_us, &code, send->err);
-	leave(send->bus);
-	bool told = code != 0;
-	for (size_t i = 0; i < count; i++) {
-		results[i] = i < taken ? items[i].result : refuse(send->bus, send->topic, code);
-		if (i >= taken)
-			continue;
-		topic_count(send->bus, send->topic, items[i].result);
-		if (items[i].result && !told)
-			told = outcome(send->topic, items[i].result, items[i].reason, send->err) != 0;
-	}
-	return code;
-}
-
-/* Up to BATCH_MAX records; every result is set. */
-static void send_records(const struct send *send, const struct ferry_record *records, size_t count,
-			 int32_t *results)
-{
-	if (bus_can(send->bus, FERRY_CAP_PUB_IMMEDIATE))
-		send_immediate(send, records, count, results);
-	else
-		send_waited(send, records, count, results);
-}
-
-static int send_async(const struct send *send, const struct ferry_record *record)
-{
-	struct ferry_bus *bus = send->bus;
-	struct publication *p = publication_make(bus, PUBLICATION_ASYNC, send->topic, record);
-	if (!p)
-		return refuse(bus, send->topic, fail_nomem(send->err, "publishing"));
-	fill_out(send, &p->out);
-	p->done = send->done;
-	p->ctx = send->ctx;
-	if (publication_own_record(p)) {
-		publication_free(p);
-		return refuse(bus, send->topic, fail_nomem(send->err, "publishing"));
-	}
-	struct ferry_outgoing *out = &p->out;
-	int code;
-	if (hand_over(bus, send->topic, &out, 1, send->deadline_us, &code, send->err) == 0) {
-		leave(bus);
-		publication_free(p);
-		return refuse(bus, send->topic, code);
-	}
-	if (bus_can(bus, FERRY_CAP_PUB_IMMEDIATE))
-		publication_complete(p);
-	leave(bus);
-	return 0;
-}
 
 /* ---- the record ---- */
 
@@ -450,7 +138,7 @@ static int publish_intercepted(struct ferry_publication *p, struct send *send,
 	p->send_ctx = send;
 	int code = publish_through(p);
 	if (!p->sent)
-		refuse(p->bus, p->topic, code);
+		send_refused(p->bus, p->topic, code);
 	if (code && text.code)
 		fail(err, code, "%s", text.text);
 	else if (code)
@@ -473,15 +161,15 @@ static int publish(struct ferry_publisher *pub, const void *payload, size_t size
 	int64_t deadline_ms;
 	code = prepare(pub, &p, payload, size, options, &deadline_ms, err);
 	if (code)
-		return refuse(bus, pub->topic, code);
+		return send_refused(bus, pub->topic, code);
 	struct send send = {.bus = bus, .topic = pub->topic, .err = err, .done = done, .ctx = ctx};
 	/* The coarse clock will do: it is at most a few milliseconds behind. */
 	send.deadline_us = deadline_after(clock_read(CLOCK_COARSE_MONOTONIC), deadline_ms);
 	if (atomic_load_explicit(&bus->state, memory_order_acquire) != FERRY_STATE_READY ||
 	    !atomic_load_explicit(&pub->topic->destination, memory_order_relaxed))
-		code = usable(bus, pub->topic, send.deadline_us, err);
+		code = send_usable(bus, pub->topic, send.deadline_us, err);
 	if (code)
-		return refuse(bus, pub->topic, code);
+		return send_refused(bus, pub->topic, code);
 	if (bus->interceptors && has_publish_interceptor(bus))
 		return publish_intercepted(&p, &send, end);
 	return end(&p, &send);
@@ -517,7 +205,7 @@ static inline bool publish_at_once(struct ferry_publisher *pub, const void *payl
 		out.reason = "the bus was stopped meanwhile";
 	}
 	topic_count(bus, topic, out.result);
-	*ret_code = out.result ? outcome(topic, out.result, out.reason, err) : 0;
+	*ret_code = out.result ? send_outcome(topic, out.result, out.reason, err) : 0;
 	return true;
 }
 
@@ -535,19 +223,6 @@ int ferry_publish_async(struct ferry_publisher *publisher, const void *payload, 
 			struct ferry_error *err)
 {
 	return publish(publisher, payload, size, options, done, ctx, end_async, err);
-}
-
-int publish_record(struct ferry_bus *bus, struct topic *topic, const struct ferry_record *record,
-		   struct ferry_view dedup_id, int64_t deadline_us, struct ferry_error *err)
-{
-	int code = usable(bus, topic, deadline_us, err);
-	if (code)
-		return code;
-	struct send send = {
-		.bus = bus, .topic = topic, .deadline_us = deadline_us, .dedup_id = dedup_id, .err = err};
-	int32_t result;
-	send_records(&send, record, 1, &result);
-	return result;
 }
 
 /* ---- batches ---- */
@@ -588,7 +263,7 @@ static void publish_some(struct ferry_publisher *pub, const struct send *batch,
 		items[i].result =
 			prepare_item(pub, p, &items[i], intercepted, unsound == count ? &before : NULL);
 		if (items[i].result) {
-			refuse(send.bus, send.topic, items[i].result);
+			send_refused(send.bus, send.topic, items[i].result);
 			unsound = unsound == count ? i : unsound;
 		} else {
 			index[sound] = i;
@@ -613,7 +288,7 @@ static void publish_some(struct ferry_publisher *pub, const struct send *batch,
 	else if (items[first].result == sending.code)
 		*batch->err = sending;
 	else
-		outcome(send.topic, items[first].result, NULL, batch->err);
+		send_outcome(send.topic, items[first].result, NULL, batch->err);
 }
 
 int ferry_publish_batch(struct ferry_publisher *publisher, struct ferry_batch_item *items, size_t count,
@@ -633,9 +308,9 @@ int ferry_publish_batch(struct ferry_publisher *publisher, struct ferry_batch_it
 		deadline_after(clock_real(), deadline_ms ? deadline_ms : bus->config.publish_timeout_ms);
 	int code = bus_guard(bus, err);
 	if (!code) {
-		code = usable(bus, publisher->topic, send.deadline_us, err);
+		code = send_usable(bus, publisher->topic, send.deadline_us, err);
 		for (size_t i = 0; code && i < count; i++)
-			refuse(bus, publisher->topic, code);
+			send_refused(bus, publisher->topic, code);
 	}
 	for (size_t i = 0; code && i < count; i++)
 		items[i].result = code;

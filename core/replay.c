@@ -13,6 +13,7 @@
 #include "options.h"
 #include "publisher.h"
 #include "subscribe.h"
+#include "topic.h"
 #include "verdict.h"
 
 #define REPLAY_GROUP "ferry-replay"

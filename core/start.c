@@ -11,9 +11,9 @@
 #include "id.h"
 #include "life.h"
 #include "pool.h"
-#include "publisher.h"
 #include "pump.h"
 #include "thread.h"
+#include "topic.h"
 #include "verdict.h"
 
 #define START_DEFAULT_MS 10000

@@ -6,7 +6,7 @@
 #include "host.h"
 #include "names.h"
 #include "options.h"
-#include "publisher.h"
+#include "topic.h"
 
 /* ---- objects ---- */
 

@@ -1,11 +1,8 @@
-/*
- * topic.c - the topics that this bus publishes to or subscribes: one entry a name.
- */
+#include "topic.h"
+
 #include <string.h>
 
-#include "core.h"
 #include "names.h"
-#include "publisher.h"
 
 static struct topic *topic_make(struct ferry_bus *bus, const char *name)
 {

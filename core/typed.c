@@ -7,7 +7,7 @@
 #include "core.h"
 #include "options.h"
 #include "publication.h"
-#include "publisher.h"
+#include "topic.h"
 
 #define EVENT_BYTES 2048 /* larger events are encoded on the heap */
 

@@ -392,7 +392,8 @@ static void returned_auto(struct worker *w, struct ferry_message *m, struct hand
 static bool decode(struct worker *w, struct ferry_message *m, struct handler *h)
 {
 	struct ferry_error why = {.code = 0};
-	if (h->decode(m, h->decode_ctx, &why) == 0)
+	int code = h->decode(m, h->decode_ctx, &why);
+	if (code == 0)
 		return true;
 	if (!message_decide(m, PHASE_RUNNING, PHASE_DECIDED)) {
 		verdict_late(w->bus, w, m, h);
@@ -400,7 +401,11 @@ static bool decode(struct worker *w, struct ferry_message *m, struct handler *h)
 	}
 	message_set_failure(w->bus, m, why.text[0] ? why.text : ferry_error_text(FERRY_E_DECODE));
 	message_drop(w->bus, w, m);
-	verdict_give_up(w->bus, w, m, REASON_DECODE);
+	/* A lack of memory says nothing about the payload. */
+	if (code == FERRY_E_NOMEM)
+		verdict_failed(w->bus, w, m, code, REASON_ERROR);
+	else
+		verdict_give_up(w->bus, w, m, REASON_DECODE);
 	return false;
 }
 

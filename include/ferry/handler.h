@@ -36,7 +36,8 @@ typedef int ferry_handler_fn(struct ferry_message *message, void *ctx);
 /*
  * Called before the handler, on its thread: 0 = accepted; negative = undecodable, and
  * `why->text` names the field and the reason.  An undecodable message is dead-lettered
- * at once with reason `decode` and never handed to the handler.
+ * at once with reason `decode` and never handed to the handler; only FERRY_E_NOMEM is a failed
+ * attempt like any other.
  */
 typedef int ferry_decode_fn(struct ferry_message *message, void *ctx, struct ferry_error *why);
 

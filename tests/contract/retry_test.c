@@ -216,6 +216,28 @@ static void no_retry_and_no_backoff_are_values(void)
 	ferry_bus_close(quick.bus);
 }
 
+static int lacks_memory_once(struct ferry_message *message, void *ctx, struct ferry_error *why)
+{
+	(void)ctx;
+	(void)why;
+	return ferry_message_attempt(message) == 1 ? FERRY_E_NOMEM : 0;
+}
+
+static void a_decoder_without_memory_is_asked_again(void)
+{
+	struct plan plan = {.results = NULL};
+	plan.bus = open_still("", NULL);
+	OK(ferry_subscribe(plan.bus, "t", follow_plan, &plan, HANDLER(.decode = lacks_memory_once), &err));
+	OK(ferry_bus_start(plan.bus, 0, &err));
+	OK(publish(plan.bus, "t", "x", NULL));
+	turn(plan.bus);
+	CHECK(atomic_load(&plan.calls) == 0 && stats_of(plan.bus, NULL).dead_lettered == 0,
+	      "a lack of memory was taken for a bad payload");
+	comes_after(&plan, 1000);
+	CHECK(stats_of(plan.bus, NULL).handled == 1, "it was not handled");
+	ferry_bus_close(plan.bus);
+}
+
 const struct contract_test retry_tests[] = {
 	{"delays_double_up_to_the_cap", delays_double_up_to_the_cap},
 	{"a_hundred_attempts_do_not_overflow", a_hundred_attempts_do_not_overflow},
@@ -224,5 +246,6 @@ const struct contract_test retry_tests[] = {
 	{"a_nack_can_choose_the_next_delay", a_nack_can_choose_the_next_delay},
 	{"a_result_says_what_becomes_of_the_message", a_result_says_what_becomes_of_the_message},
 	{"no_retry_and_no_backoff_are_values", no_retry_and_no_backoff_are_values},
+	{"a_decoder_without_memory_is_asked_again", a_decoder_without_memory_is_asked_again},
 	{NULL, NULL},
 };

@@ -80,7 +80,7 @@ int ferry_topic_encode(const struct ferry_topic *topic, const void *event, void 
 			code = fail(err, FERRY_E_TOO_LARGE,
 				    "%s: the event takes %zu bytes, the buffer has %zu", topic->name,
 				    out.size, size);
-		else if (out.owned && buffer)
+		else if (out.owned && out.bytes && buffer)
 			memcpy(buffer, out.bytes, out.size);
 	}
 	buffer_finish(&out);

@@ -156,6 +156,7 @@ struct worker {
 	struct ferry_bus *bus;
 	struct worker *next; /* all workers, newest first; never removed before the bus is freed */
 	pthread_t thread;
+	uint32_t gather;    /* adaptive: how long to let messages gather between small batches */
 	uint32_t spins;     /* adaptive: how often to poll an empty subscription before going to sleep */
 	_Atomic bool stuck; /* changed under pool.lock: its handler's time is up, a replacement may run */
 	bool finished;      /* under pool.lock: its thread has ended */

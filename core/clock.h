@@ -45,12 +45,6 @@ static inline int64_t clock_now(const struct clock *c)
 #endif
 
 /* A few milliseconds old at worst and about five times cheaper: for what happens per message. */
-static inline int64_t clock_coarse(const struct clock *c)
-{
-	return c->manual ? atomic_load_explicit(&c->manual_us, memory_order_acquire)
-			 : clock_read(CLOCK_COARSE_MONOTONIC);
-}
-
 static inline int64_t clock_wall_coarse(const struct clock *c)
 {
 	return c->manual ? c->wall_base_us + clock_now(c) : clock_read(CLOCK_COARSE_WALL);

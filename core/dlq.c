@@ -138,9 +138,8 @@ void dead_letter_send(struct ferry_bus *bus, struct ferry_message *m)
 		dead_letter_done(p);
 }
 
-void dead_letter_begin(struct ferry_bus *bus, struct worker *w, struct ferry_message *m, const char *reason)
+void dead_letter_begin(struct ferry_bus *bus, struct ferry_message *m, const char *reason)
 {
-	(void)w;
 	m->give_up_reason = reason;
 	dead_letter_send(bus, m);
 }

@@ -10,7 +10,7 @@ struct publication;
 
 /* Begin to dead-letter a message; while the DLQ cannot be reached the message stays unsettled and this step
  * alone is tried again. */
-void dead_letter_begin(struct ferry_bus *bus, struct worker *w, struct ferry_message *m, const char *reason);
+void dead_letter_begin(struct ferry_bus *bus, struct ferry_message *m, const char *reason);
 /* Try (again) to store it. */
 void dead_letter_send(struct ferry_bus *bus, struct ferry_message *m);
 /* The result of a try. */

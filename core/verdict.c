@@ -355,7 +355,7 @@ static int64_t backoff_us(const struct handler *h, uint32_t attempt)
 void verdict_give_up(struct ferry_bus *bus, struct worker *w, struct ferry_message *m, const char *reason)
 {
 	if (m->handler->dlq) {
-		dead_letter_begin(bus, w, m, reason);
+		dead_letter_begin(bus, m, reason);
 		return;
 	}
 	report_dropped(bus, m->subscription, m, reason, m->failure ? m->failure : "", 1);

@@ -1,5 +1,6 @@
 /*
- * config_fuzz.c - hostile configuration: the first line is a URL, what follows it is the text of a file.
+ * config_fuzz.c - hostile configuration: the first line is a URL, lines behind it that begin with FERRY_ are
+ * the environment, and the rest is the text of a file.
  *
  * The transport is `valid` of tests/plugins, whose table has a setting of each type.
  */
@@ -24,7 +25,6 @@ static void prepare(void)
 {
 	if (file >= 0)
 		return;
-	setenv("FERRY_TRANSPORT_PATH", PLUGINS, 1);
 	file = memfd_create("ferry.json", MFD_CLOEXEC);
 	FUZZ_CHECK(file >= 0 && fchmod(file, 0600) == 0);
 	snprintf(file_path, sizeof(file_path), "/proc/self/fd/%d", file);
@@ -34,6 +34,26 @@ static void write_file(const uint8_t *data, size_t size)
 {
 	FUZZ_CHECK(ftruncate(file, 0) == 0);
 	FUZZ_CHECK(pwrite(file, data, size, 0) == (ssize_t)size);
+}
+
+#define VARIABLES_MAX 16
+
+static char transport_path[] = "FERRY_TRANSPORT_PATH=" PLUGINS;
+
+/* Make the lines that begin with FERRY_ the whole environment, but for the folder of plugins, which comes
+ * first; returns what is behind them.  The entries lie in `lines`. */
+static char *read_environment(char *lines, char *variables[VARIABLES_MAX + 2])
+{
+	size_t count = 0;
+	variables[count++] = transport_path;
+	while (count <= VARIABLES_MAX && strncmp(lines, "FERRY_", 6) == 0) {
+		variables[count++] = lines;
+		lines += strcspn(lines, "\n");
+		if (*lines)
+			*lines++ = '\0';
+	}
+	variables[count] = NULL;
+	return lines;
 }
 
 /* What is accepted is inside the ranges of the tables. */
@@ -60,19 +80,26 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t url_size = end ? (size_t)(end - data) : size;
 	struct config config;
 	struct ferry_error err = {.code = 0};
+	char **outside = environ, *variables[VARIABLES_MAX + 2];
 	char *url = strndup((const char *)data, url_size);
-	FUZZ_CHECK(url);
+	char *rest = end ? strndup((const char *)end + 1, size - url_size - 1) : strdup("");
+	FUZZ_CHECK(url && rest);
 	prepare();
+	/* A file may hold a NUL, lines of the environment cannot. */
+	size_t lines = (size_t)(read_environment(rest, variables) - rest);
 	if (end)
-		write_file(end + 1, size - url_size - 1);
+		write_file(end + 1 + lines, size - url_size - 1 - lines);
+	environ = variables;
 	int code =
-		config_open(&config, url, FERRY_OPTIONS(ferry_bus_options, .config = end ? file_path : NULL),
-			    &host, &err);
+		config_open(&config, *url ? url : NULL,
+			    FERRY_OPTIONS(ferry_bus_options, .config = end ? file_path : NULL), &host, &err);
+	environ = outside;
 	if (code == 0)
 		check_accepted(&config);
 	else
 		FUZZ_CHECK(err.code == code && err.text[0] && text_is_utf8(err.text, strlen(err.text)));
 	config_close(&config);
 	free(url);
+	free(rest);
 	return 0;
 }

@@ -14,6 +14,7 @@ static const struct item tagged = {.sku = "A", .cents = 1, .count = 1, .tags = t
 static const struct item tagless = {.sku = "A", .cents = 1, .count = 1, .tag_count = 2};
 static const struct address nowhere = {.street = "S", .city = ""};
 
+#define SIXTEEN "[[[[[[[[[[[[[[[["
 #define SOUND                                                                \
 	.order_id = "A1", .cents = 1, .weight = 1, .currency = CURRENCY_EUR, \
 	.address = {"S", "C", false, 0}, .items = &item, .item_count = 1
@@ -63,7 +64,13 @@ static const struct wrong wrong[] = {
 	{{SOUND, .extra = {"", 0}}, "extra: byte 0: "},
 	{{SOUND, .extra = {"{\"a\":}", 6}}, "extra: byte 6: "},
 	{{SOUND, .extra = {"1 2", 3}}, "extra: byte 3: "},
-	{{SOUND, .extra = {"{\"a\":1,\"a\":1}", 13}}, "extra: byte "},
+	{{SOUND, .extra = {"{\"a\":1,\"a\":1}", 13}}, "extra: byte 10: "},
+	{{SOUND, .extra = {"1e400", 5}}, "extra: byte 5: "},
+	{{SOUND, .extra = {"9223372036854775808", 19}}, "extra: byte 19: "},
+	{{SOUND, .extra = {"\"\377\"", 3}}, "extra: byte 1: "},
+	{{SOUND, .extra = {"\"\\u0000\"", 8}}, "extra: byte 7: \\u0000 is not allowed"},
+	{{SOUND, .extra = {"\"a\0b\"", 5}}, "extra: byte 2: "},
+	{{SOUND, .extra = {SIXTEEN SIXTEEN SIXTEEN SIXTEEN, 64}}, "extra: byte 64: nested deeper than 64"},
 	{{SOUND, .has_discount = true, .discount = 101}, "discount: expected at most 100, got 101"},
 };
 #define WRONG_COUNT (sizeof(wrong) / sizeof(wrong[0]))

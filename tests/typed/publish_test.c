@@ -68,7 +68,7 @@ static const struct wrong wrong[] = {
 	{{SOUND, .extra = {"1e400", 5}}, "extra: byte 5: "},
 	{{SOUND, .extra = {"9223372036854775808", 19}}, "extra: byte 19: "},
 	{{SOUND, .extra = {"\"\377\"", 3}}, "extra: byte 1: "},
-	{{SOUND, .extra = {"\"\\u0000\"", 8}}, "extra: byte 7: \\u0000 is not allowed"},
+	{{SOUND, .extra = {"\"\\u0000\"", 8}}, "extra: byte 8: \\u0000 is not allowed"},
 	{{SOUND, .extra = {"\"a\0b\"", 5}}, "extra: byte 2: "},
 	{{SOUND, .extra = {SIXTEEN SIXTEEN SIXTEEN SIXTEEN, 64}}, "extra: byte 64: nested deeper than 64"},
 	{{SOUND, .has_discount = true, .discount = 101}, "discount: expected at most 100, got 101"},

@@ -4,10 +4,14 @@
  *     webhooks [FILE]          lines of JSON, see ndjson.h; standard input without FILE
  *     FERRY_URL=redis://... webhooks FILE
  *
+ * Pushes, issues and pull requests of GitHub (github.h) travel as C structs: a payload that breaks their
+ * rules is refused before anything is published, and their handlers are given structs.  Every other kind
+ * travels as the bytes that the line has.
+ *
  * The group "tally" has one handler a topic and counts what arrives.  The group "watch" has two, which want
  * only action=created and action=deleted; the rest is settled for them and counted as filtered.  At the end
  * the accounting is printed, and the exit status is 1 unless every line is in it and every payload arrived as
- * it was written, byte for byte.
+ * it was sent, byte for byte.
  */
 #include <pthread.h>
 #include <stdbool.h>
@@ -19,12 +23,24 @@
 
 #include <ferry/ferry.h>
 
-#include "ndjson.h"
+#include "accounting.h"
+#include "github.h"
+#include "lines.h"
 
 #define WAIT_MS 60000
 
-struct line {
-	struct ndjson_event event;
+static const char *const groups[] = {"tally", "watch", NULL};
+
+/* What becomes of a line. */
+struct item {
+	const struct ndjson_event *event;
+	/* The payload as a struct, for the kinds that have one. */
+	const struct push *push;
+	const struct issues *issues;
+	const struct pull_request *pull_request;
+	const char *sent; /* the bytes that will travel */
+	size_t sent_size;
+	char *encoded;        /* memory of `sent`, where the line does not hold it */
 	unsigned int arrived; /* in the group "tally" */
 };
 
@@ -35,86 +51,80 @@ struct count {
 };
 
 struct inbox {
-	char *text; /* the whole file; payloads point into it */
-	struct line *lines;
-	size_t line_count;
+	struct lines lines;
+	struct item *items;  /* one a line */
 	const char **topics; /* sorted, each once */
 	size_t topic_count;
 	char run[40]; /* begins the ids of this run's messages */
 
-	pthread_mutex_t mutex; /* protects what follows, and line.arrived */
+	pthread_mutex_t mutex; /* protects what follows, and item.arrived */
 	struct count *counts;  /* at most one per line */
 	size_t count_count;
+	size_t pushes, commits, files;
+	size_t issues, open_issues, labels;
+	size_t pull_requests;
+	int64_t additions, deletions;
 	unsigned int created, deleted;
 	unsigned int changed; /* payloads that are not what was published */
 	unsigned int foreign; /* messages of another run */
 };
 
-/* ---- the file ---- */
+/* ---- from lines to what will be sent ---- */
 
-static bool read_all(FILE *file, char **ret, size_t *ret_size)
+static int no_memory(struct ferry_error *err)
 {
-	char *text = NULL;
-	size_t size = 0, room = 0, got;
-	do {
-		if (size == room) {
-			char *more = realloc(text, room = room ? 2 * room : 65536);
-			if (!more)
-				break;
-			text = more;
-		}
-		got = fread(text + size, 1, room - size, file);
-		size += got;
-	} while (got);
-	*ret = text;
-	*ret_size = size;
-	return text && !ferror(file) && feof(file);
+	*err = (struct ferry_error){.code = FERRY_E_NOMEM, .text = "out of memory"};
+	return FERRY_E_NOMEM;
 }
 
-static bool is_blank(const char *text, size_t size)
+/* The bytes of a struct.  The first call only asks how many they are. */
+static int encode(struct item *item, const struct ferry_topic *topic, const void *event,
+		  struct ferry_error *err)
 {
-	while (size && (*text == ' ' || *text == '\t' || *text == '\r')) {
-		text++;
-		size--;
-	}
-	return !size;
+	int code = ferry_topic_encode(topic, event, NULL, 0, &item->sent_size, err);
+	if (code && code != FERRY_E_TOO_LARGE)
+		return code;
+	item->sent = item->encoded = malloc(item->sent_size);
+	if (!item->encoded)
+		return no_memory(err);
+	return ferry_topic_encode(topic, event, item->encoded, item->sent_size, &item->sent_size, err);
 }
 
-static bool parse_lines(struct inbox *inbox, size_t size)
+static int prepare(struct item *item, struct ferry_error *err)
 {
-	const char *at = inbox->text, *end = inbox->text + size;
-	struct ndjson_error error;
-	for (size_t number = 1; at < end; number++) {
-		const char *newline = memchr(at, '\n', (size_t)(end - at));
-		size_t length = (size_t)((newline ? newline : end) - at);
-		if (!is_blank(at, length)) {
-			if (ndjson_parse(at, length, &inbox->lines[inbox->line_count].event, &error)) {
-				fprintf(stderr, "webhooks: line %zu, byte %zu: %s\n", number, error.byte,
-					error.text);
-				return false;
-			}
-			inbox->line_count++;
+	const char *topic = item->event->topic, *payload = item->event->payload;
+	size_t size = item->event->payload_size;
+	if (strcmp(topic, push_topic.name) == 0)
+		return push_decode(payload, size, &item->push, err) ||
+		       encode(item, &push_topic, item->push, err);
+	if (strcmp(topic, issues_topic.name) == 0)
+		return issues_decode(payload, size, &item->issues, err) ||
+		       encode(item, &issues_topic, item->issues, err);
+	if (strcmp(topic, pull_request_topic.name) == 0)
+		return pull_request_decode(payload, size, &item->pull_request, err) ||
+		       encode(item, &pull_request_topic, item->pull_request, err);
+	item->sent = payload;
+	item->sent_size = size;
+	return 0;
+}
+
+static bool prepare_all(struct inbox *inbox)
+{
+	size_t count = inbox->lines.count;
+	inbox->items = calloc(count + 1, sizeof *inbox->items);
+	inbox->counts = calloc(count + 1, sizeof *inbox->counts);
+	inbox->topics = calloc(count + 1, sizeof *inbox->topics);
+	if (!inbox->items || !inbox->counts || !inbox->topics)
+		return false;
+	for (size_t i = 0; i < count; i++) {
+		struct ferry_error err;
+		inbox->items[i].event = &inbox->lines.events[i];
+		if (prepare(&inbox->items[i], &err)) {
+			fprintf(stderr, "webhooks: line %zu: %s\n", inbox->lines.numbers[i], err.text);
+			return false;
 		}
-		at += length + 1;
 	}
 	return true;
-}
-
-static bool read_lines(struct inbox *inbox, const char *path)
-{
-	FILE *file = path ? fopen(path, "rb") : stdin;
-	size_t size = 0, most = 1;
-	bool ok = file && read_all(file, &inbox->text, &size);
-	if (!ok)
-		perror(path ? path : "standard input");
-	if (file && path)
-		fclose(file);
-	for (size_t i = 0; ok && i < size; i++)
-		most += inbox->text[i] == '\n';
-	inbox->lines = calloc(most, sizeof *inbox->lines);
-	inbox->counts = calloc(most, sizeof *inbox->counts);
-	inbox->topics = calloc(most, sizeof *inbox->topics);
-	return ok && inbox->lines && inbox->counts && inbox->topics && parse_lines(inbox, size);
 }
 
 static int compare_topics(const void *a, const void *b)
@@ -125,10 +135,10 @@ static int compare_topics(const void *a, const void *b)
 static void collect_topics(struct inbox *inbox)
 {
 	size_t kept = 0;
-	for (size_t i = 0; i < inbox->line_count; i++)
-		inbox->topics[i] = inbox->lines[i].event.topic;
-	qsort(inbox->topics, inbox->line_count, sizeof *inbox->topics, compare_topics);
-	for (size_t i = 0; i < inbox->line_count; i++) {
+	for (size_t i = 0; i < inbox->lines.count; i++)
+		inbox->topics[i] = inbox->items[i].event->topic;
+	qsort(inbox->topics, inbox->lines.count, sizeof *inbox->topics, compare_topics);
+	for (size_t i = 0; i < inbox->lines.count; i++) {
 		if (!kept || strcmp(inbox->topics[kept - 1], inbox->topics[i]) != 0)
 			inbox->topics[kept++] = inbox->topics[i];
 	}
@@ -137,20 +147,28 @@ static void collect_topics(struct inbox *inbox)
 
 /* ---- the handlers ---- */
 
-/* The line that a message was made of, by its id; NULL when it is of another run. */
-static struct line *line_of(struct inbox *inbox, const struct ferry_message *message)
+/* What a message was made of, by its id; NULL when it is of another run. */
+static struct item *item_of(struct inbox *inbox, const struct ferry_message *message)
 {
 	const char *id = ferry_message_id(message);
 	size_t length = strlen(inbox->run);
 	if (strncmp(id, inbox->run, length) != 0 || id[length] != '/')
 		return NULL;
 	unsigned long index = strtoul(id + length + 1, NULL, 10);
-	return index < inbox->line_count ? &inbox->lines[index] : NULL;
+	return index < inbox->lines.count ? &inbox->items[index] : NULL;
 }
 
-static void count_line(struct inbox *inbox, const struct line *line, const char *action)
+static const char *action_of(const struct item *item)
 {
-	const char *topic = line->event.topic;
+	const struct ferry_attribute *attribute = item->event->attributes;
+	while (attribute->name && strcmp(attribute->name, "action") != 0)
+		attribute++;
+	return attribute->name ? attribute->value : "-";
+}
+
+static void count_action(struct inbox *inbox, const struct item *item)
+{
+	const char *topic = item->event->topic, *action = action_of(item);
 	struct count *count = inbox->counts;
 	while (count->topic && (strcmp(count->topic, topic) != 0 || strcmp(count->action, action) != 0))
 		count++;
@@ -158,28 +176,69 @@ static void count_line(struct inbox *inbox, const struct line *line, const char 
 	*count = (struct count){topic, action, count->count + 1};
 }
 
-static const char *action_of(const struct line *line)
+/* True the first time: a message may come twice, a line counts once. */
+static bool arrive(struct inbox *inbox, const struct ferry_message *message)
 {
-	const struct ferry_attribute *attribute = line->event.attributes;
-	while (attribute->name && strcmp(attribute->name, "action") != 0)
-		attribute++;
-	return attribute->name ? attribute->value : "-";
-}
-
-static int tally(struct ferry_message *message, void *ctx)
-{
-	struct inbox *inbox = ctx;
-	struct line *line = line_of(inbox, message);
+	struct item *item = item_of(inbox, message);
 	size_t size;
 	const void *payload = ferry_message_payload(message, &size);
-	pthread_mutex_lock(&inbox->mutex);
-	if (!line) {
+	if (!item) {
 		inbox->foreign++;
-	} else if (!line->arrived++) { /* a message may come twice; a line counts once */
-		count_line(inbox, line, action_of(line));
-		inbox->changed +=
-			size != line->event.payload_size || memcmp(payload, line->event.payload, size) != 0;
+		return false;
 	}
+	if (item->arrived++)
+		return false;
+	count_action(inbox, item);
+	inbox->changed += size != item->sent_size || memcmp(payload, item->sent, size) != 0;
+	return true;
+}
+
+static int on_push(const struct push *push, struct ferry_message *message, void *ctx)
+{
+	struct inbox *inbox = ctx;
+	pthread_mutex_lock(&inbox->mutex);
+	if (arrive(inbox, message)) {
+		inbox->pushes++;
+		inbox->commits += push->commit_count;
+		for (size_t i = 0; i < push->commit_count; i++)
+			inbox->files += push->commits[i].added_count + push->commits[i].removed_count +
+					push->commits[i].modified_count;
+	}
+	pthread_mutex_unlock(&inbox->mutex);
+	return 0;
+}
+
+static int on_issues(const struct issues *issues, struct ferry_message *message, void *ctx)
+{
+	struct inbox *inbox = ctx;
+	pthread_mutex_lock(&inbox->mutex);
+	if (arrive(inbox, message)) {
+		inbox->issues++;
+		inbox->open_issues += issues->issue.state == STATE_OPEN;
+		inbox->labels += issues->issue.label_count;
+	}
+	pthread_mutex_unlock(&inbox->mutex);
+	return 0;
+}
+
+static int on_pull_request(const struct pull_request *event, struct ferry_message *message, void *ctx)
+{
+	struct inbox *inbox = ctx;
+	pthread_mutex_lock(&inbox->mutex);
+	if (arrive(inbox, message)) {
+		inbox->pull_requests++;
+		inbox->additions += event->pull_request.additions;
+		inbox->deletions += event->pull_request.deletions;
+	}
+	pthread_mutex_unlock(&inbox->mutex);
+	return 0;
+}
+
+static int on_other(struct ferry_message *message, void *ctx)
+{
+	struct inbox *inbox = ctx;
+	pthread_mutex_lock(&inbox->mutex);
+	arrive(inbox, message);
 	pthread_mutex_unlock(&inbox->mutex);
 	return 0;
 }
@@ -188,7 +247,7 @@ static int watch_created(struct ferry_message *message, void *ctx)
 {
 	struct inbox *inbox = ctx;
 	pthread_mutex_lock(&inbox->mutex);
-	inbox->created += line_of(inbox, message) != NULL;
+	inbox->created += item_of(inbox, message) != NULL;
 	pthread_mutex_unlock(&inbox->mutex);
 	return 0;
 }
@@ -197,121 +256,119 @@ static int watch_deleted(struct ferry_message *message, void *ctx)
 {
 	struct inbox *inbox = ctx;
 	pthread_mutex_lock(&inbox->mutex);
-	inbox->deleted += line_of(inbox, message) != NULL;
+	inbox->deleted += item_of(inbox, message) != NULL;
 	pthread_mutex_unlock(&inbox->mutex);
 	return 0;
 }
 
+static int subscribe_tally(struct ferry_bus *bus, const char *topic, struct inbox *inbox,
+			   struct ferry_error *err)
+{
+	const struct ferry_handler_options *options = FERRY_OPTIONS(ferry_handler_options, .group = "tally");
+	if (strcmp(topic, push_topic.name) == 0)
+		return push_subscribe(bus, on_push, inbox, options, err);
+	if (strcmp(topic, issues_topic.name) == 0)
+		return issues_subscribe(bus, on_issues, inbox, options, err);
+	if (strcmp(topic, pull_request_topic.name) == 0)
+		return pull_request_subscribe(bus, on_pull_request, inbox, options, err);
+	return ferry_subscribe(bus, topic, on_other, inbox, options, err);
+}
+
+/* These look at no payload, so they are the same for every kind. */
+static int subscribe_watch(struct ferry_bus *bus, const char *topic, struct inbox *inbox,
+			   struct ferry_error *err)
+{
+	int code = ferry_subscribe(bus, topic, watch_created, inbox,
+				   FERRY_OPTIONS(ferry_handler_options, .group = "watch",
+						 .filter = FERRY_ATTRIBUTES({"action", "created"})),
+				   err);
+	if (code)
+		return code;
+	return ferry_subscribe(bus, topic, watch_deleted, inbox,
+			       FERRY_OPTIONS(ferry_handler_options, .group = "watch",
+					     .filter = FERRY_ATTRIBUTES({"action", "deleted"})),
+			       err);
+}
+
 static int subscribe(struct ferry_bus *bus, struct inbox *inbox, struct ferry_error *err)
 {
-	for (size_t i = 0; i < inbox->topic_count; i++) {
-		const char *topic = inbox->topics[i];
-		if (ferry_subscribe(bus, topic, tally, inbox,
-				    FERRY_OPTIONS(ferry_handler_options, .group = "tally"), err) ||
-		    ferry_subscribe(bus, topic, watch_created, inbox,
-				    FERRY_OPTIONS(ferry_handler_options, .group = "watch",
-						  .filter = FERRY_ATTRIBUTES({"action", "created"})),
-				    err) ||
-		    ferry_subscribe(bus, topic, watch_deleted, inbox,
-				    FERRY_OPTIONS(ferry_handler_options, .group = "watch",
-						  .filter = FERRY_ATTRIBUTES({"action", "deleted"})),
-				    err))
-			return -1;
+	int code = 0;
+	for (size_t i = 0; i < inbox->topic_count && !code; i++) {
+		code = subscribe_tally(bus, inbox->topics[i], inbox, err);
+		if (!code)
+			code = subscribe_watch(bus, inbox->topics[i], inbox, err);
 	}
-	return 0;
+	return code;
 }
 
 /* ---- publishing ---- */
 
-static int publish_line(struct ferry_publisher *publisher, const struct inbox *inbox, size_t index,
-			struct ferry_error *err)
-{
-	const struct ndjson_event *event = &inbox->lines[index].event;
-	char id[80];
-	snprintf(id, sizeof id, "%s/%zu", inbox->run, index);
-	return ferry_publish(publisher, event->payload, event->payload_size,
-			     FERRY_OPTIONS(ferry_publish_options, .attributes = event->attributes,
-					   .key = event->key, .key_size = event->key_size, .id = id),
-			     err);
-}
+struct outbox {
+	struct push_publisher *push;
+	struct issues_publisher *issues;
+	struct pull_request_publisher *pull_request;
+	struct ferry_publisher **others; /* one a topic of the inbox */
+};
 
-/* The lines in their order, through one publisher a topic. */
-static int publish_all(struct ferry_bus *bus, const struct inbox *inbox, struct ferry_error *err)
+static int open_outbox(struct ferry_bus *bus, const struct inbox *inbox, struct outbox *out,
+		       struct ferry_error *err)
 {
-	struct ferry_publisher **publishers = calloc(inbox->topic_count + 1, sizeof *publishers);
 	const struct ferry_publisher_options *json =
 		FERRY_OPTIONS(ferry_publisher_options, .content_type = "application/json");
-	int code = publishers ? 0 : FERRY_E_NOMEM;
+	int code = push_publisher_open(bus, NULL, &out->push, err) ||
+		   issues_publisher_open(bus, NULL, &out->issues, err) ||
+		   pull_request_publisher_open(bus, NULL, &out->pull_request, err);
+	out->others = calloc(inbox->topic_count + 1, sizeof *out->others);
+	if (!out->others)
+		return no_memory(err);
 	for (size_t i = 0; !code && i < inbox->topic_count; i++)
-		code = ferry_publisher_open(bus, inbox->topics[i], json, &publishers[i], err);
-	for (size_t i = 0; !code && i < inbox->line_count; i++) {
-		const char *const *found = bsearch(&inbox->lines[i].event.topic, inbox->topics,
-						   inbox->topic_count, sizeof *inbox->topics, compare_topics);
-		code = publish_line(publishers[found - inbox->topics], inbox, i, err);
-	}
-	for (size_t i = 0; publishers && i < inbox->topic_count; i++)
-		ferry_publisher_close(publishers[i]);
-	free(publishers);
+		code = ferry_publisher_open(bus, inbox->topics[i], json, &out->others[i], err);
 	return code;
 }
 
-/* ---- the accounting ---- */
-
-static const char *const groups[] = {"tally", "watch"};
-
-#define GROUPS (sizeof groups / sizeof groups[0])
-
-static uint64_t ended(const struct ferry_group_stats *sum)
+static void close_outbox(struct outbox *out, size_t topic_count)
 {
-	return sum->handled + sum->filtered + sum->dead_lettered + sum->dropped;
+	push_publisher_close(out->push);
+	issues_publisher_close(out->issues);
+	pull_request_publisher_close(out->pull_request);
+	for (size_t i = 0; out->others && i < topic_count; i++)
+		ferry_publisher_close(out->others[i]);
+	free(out->others);
 }
 
-/* Wait until both groups have accounted for every line.  For a filtered message nobody is called, so the
- * counters are all there is to look at. */
-static bool wait_accounted(struct ferry_bus *bus, size_t lines, struct ferry_error *err)
+static int publish(const struct outbox *out, const struct inbox *inbox, size_t index, struct ferry_error *err)
 {
-	const struct timespec pause = {.tv_nsec = 2000000};
-	int64_t end = ferry_bus_now_us(bus) + WAIT_MS * INT64_C(1000);
-	bool all = false;
-	while (!all && ferry_bus_now_us(bus) < end) {
-		struct ferry_stats *stats = ferry_stats_take(bus, err);
-		if (!stats)
-			return false;
-		all = true;
-		for (size_t i = 0; i < GROUPS; i++) {
-			struct ferry_group_stats sum = ferry_stats_sum(stats, groups[i]);
-			all = all && ended(&sum) >= lines;
-		}
-		ferry_stats_free(stats);
-		if (!all)
-			nanosleep(&pause, NULL);
-	}
-	return true;
+	const struct item *item = &inbox->items[index];
+	const struct ndjson_event *event = item->event;
+	char id[80];
+	snprintf(id, sizeof id, "%s/%zu", inbox->run, index);
+	const struct ferry_publish_options *options =
+		FERRY_OPTIONS(ferry_publish_options, .attributes = event->attributes, .key = event->key,
+			      .key_size = event->key_size, .id = id);
+	if (item->push)
+		return push_publish(out->push, item->push, options, err);
+	if (item->issues)
+		return issues_publish(out->issues, item->issues, options, err);
+	if (item->pull_request)
+		return pull_request_publish(out->pull_request, item->pull_request, options, err);
+	const char *const *found = bsearch(&event->topic, inbox->topics, inbox->topic_count,
+					   sizeof *inbox->topics, compare_topics);
+	return ferry_publish(out->others[found - inbox->topics], event->payload, event->payload_size, options,
+			     err);
 }
 
-static void print_row(const char *group, const struct ferry_group_stats *sum)
+/* The lines in their order. */
+static int publish_all(struct ferry_bus *bus, const struct inbox *inbox, struct ferry_error *err)
 {
-	printf("%-6s  %8llu  %7llu  %8llu  %13llu  %7llu  %7llu  %11llu  %5llu  %9llu\n", group,
-	       (unsigned long long)sum->received, (unsigned long long)sum->handled,
-	       (unsigned long long)sum->filtered, (unsigned long long)sum->dead_lettered,
-	       (unsigned long long)sum->dropped, (unsigned long long)sum->retried,
-	       (unsigned long long)sum->handed_back, (unsigned long long)sum->stale,
-	       (unsigned long long)sum->in_flight);
+	struct outbox out = {0};
+	int code = open_outbox(bus, inbox, &out, err);
+	for (size_t i = 0; !code && i < inbox->lines.count; i++)
+		code = publish(&out, inbox, i, err);
+	close_outbox(&out, inbox->topic_count);
+	return code;
 }
 
-/* Print each group's row, in which `received` is the sum of the others; false when a line is missing. */
-static bool print_accounting(const struct ferry_stats *stats, size_t lines)
-{
-	bool all = true;
-	printf("%-6s  %8s  %7s  %8s  %13s  %7s  %7s  %11s  %5s  %9s\n", "group", "received", "handled",
-	       "filtered", "dead-lettered", "dropped", "retried", "handed back", "stale", "in flight");
-	for (size_t i = 0; i < GROUPS; i++) {
-		struct ferry_group_stats sum = ferry_stats_sum(stats, groups[i]);
-		print_row(groups[i], &sum);
-		all = all && ended(&sum) >= lines;
-	}
-	return all;
-}
+/* ---- the result ---- */
 
 static int compare_counts(const void *a, const void *b)
 {
@@ -323,16 +380,20 @@ static int compare_counts(const void *a, const void *b)
 static bool print_result(struct inbox *inbox, const struct ferry_stats *stats)
 {
 	size_t missing = 0;
-	printf("%zu lines, %zu topics\n\n%-40s %-24s %s\n", inbox->line_count, inbox->topic_count, "topic",
+	printf("%zu lines, %zu topics\n\n%-40s %-24s %s\n", inbox->lines.count, inbox->topic_count, "topic",
 	       "action", "count");
 	qsort(inbox->counts, inbox->count_count, sizeof *inbox->counts, compare_counts);
 	for (size_t i = 0; i < inbox->count_count; i++)
 		printf("%-40s %-24s %5u\n", inbox->counts[i].topic, inbox->counts[i].action,
 		       inbox->counts[i].count);
+	printf("\n%zu pushes: %zu commits, %zu files\n", inbox->pushes, inbox->commits, inbox->files);
+	printf("%zu issues: %zu open, %zu labels\n", inbox->issues, inbox->open_issues, inbox->labels);
+	printf("%zu pull requests: %lld lines added, %lld deleted\n", inbox->pull_requests,
+	       (long long)inbox->additions, (long long)inbox->deletions);
 	printf("\nwatched: %u created, %u deleted\n\n", inbox->created, inbox->deleted);
-	bool accounted = print_accounting(stats, inbox->line_count);
-	for (size_t i = 0; i < inbox->line_count; i++)
-		missing += !inbox->lines[i].arrived;
+	bool accounted = accounting_print(stats, groups, inbox->lines.count);
+	for (size_t i = 0; i < inbox->lines.count; i++)
+		missing += !inbox->items[i].arrived;
 	if (accounted && !missing && !inbox->changed) {
 		printf("\nEvery line is accounted for, and every payload arrived byte for byte.\n");
 		return true;
@@ -349,7 +410,8 @@ static int run(struct ferry_bus *bus, struct inbox *inbox, struct ferry_stats **
 {
 	if (subscribe(bus, inbox, err) || ferry_bus_start(bus, 10000, err) ||
 	    ferry_bus_wait_ready(bus, WAIT_MS, err) || publish_all(bus, inbox, err) ||
-	    !wait_accounted(bus, inbox->line_count, err) || ferry_bus_stop(bus, 10000, NULL, err))
+	    accounting_wait(bus, groups, inbox->lines.count, WAIT_MS, err) ||
+	    ferry_bus_stop(bus, 10000, NULL, err))
 		return -1;
 	*ret_stats = ferry_stats_take(bus, err);
 	return *ret_stats ? 0 : -1;
@@ -357,12 +419,16 @@ static int run(struct ferry_bus *bus, struct inbox *inbox, struct ferry_stats **
 
 static void free_inbox(struct inbox *inbox)
 {
-	for (size_t i = 0; i < inbox->line_count; i++)
-		ndjson_free(&inbox->lines[i].event);
-	free(inbox->lines);
+	for (size_t i = 0; inbox->items && i < inbox->lines.count; i++) {
+		push_free(inbox->items[i].push);
+		issues_free(inbox->items[i].issues);
+		pull_request_free(inbox->items[i].pull_request);
+		free(inbox->items[i].encoded);
+	}
+	free(inbox->items);
 	free(inbox->counts);
 	free(inbox->topics);
-	free(inbox->text);
+	lines_free(&inbox->lines);
 	pthread_mutex_destroy(&inbox->mutex);
 }
 
@@ -379,7 +445,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	snprintf(inbox.run, sizeof inbox.run, "webhooks-%lld-%ld", (long long)time(NULL), (long)getpid());
-	if (read_lines(&inbox, argv[1])) {
+	if (lines_read(&inbox.lines, argv[1], "webhooks") && prepare_all(&inbox)) {
 		collect_topics(&inbox);
 		bus = ferry_bus_open(
 			url ? url : "memory:", FERRY_OPTIONS(ferry_bus_options, .service = "webhooks"), &err);

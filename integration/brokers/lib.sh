@@ -40,6 +40,8 @@ choose() {
 	exec 9>"$state/$1.lock"
 	flock -w 300 9 || fail "another run holds $state/$1.lock for 5 minutes already"
 	# shellcheck source=/dev/null
+	. "$here/tls.sh"
+	# shellcheck source=/dev/null
 	. "$here/$kind.sh"
 }
 

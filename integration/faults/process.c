@@ -15,8 +15,10 @@
 
 #define ARGUMENTS_MAX 40
 
-static const char *const role_names[] = {
-	[ROLE_PUBLISH] = "publish", [ROLE_CONSUME] = "consume", [ROLE_SWEEP] = "consume", [ROLE_DEAD] = "consume"};
+static const char *const role_names[] = {[ROLE_PUBLISH] = "publish",
+					 [ROLE_CONSUME] = "consume",
+					 [ROLE_SWEEP] = "consume",
+					 [ROLE_DEAD] = "consume"};
 
 /* The arguments that each role gets; returns how many. */
 static int common_arguments(struct run *run, const struct process *process, const char **argv)
@@ -45,7 +47,9 @@ static int common_arguments(struct run *run, const struct process *process, cons
 		argv[count++] = run_text(run, "other=%u", mix->other);
 		argv[count++] = run_text(run, "large=%u", mix->large);
 	} else {
-		argv[count++] = dead ? "mode=dead" : process->role == ROLE_SWEEP ? "mode=sweep" : "mode=handle";
+		argv[count++] = dead                          ? "mode=dead"
+				: process->role == ROLE_SWEEP ? "mode=sweep"
+							      : "mode=handle";
 		argv[count++] = run_text(run, "concurrency=%d", run->concurrency);
 		argv[count++] = run_text(run, "work_us=%d", run->work_us);
 		argv[count++] = run_text(run, "max_retries=%d", run->max_retries);
@@ -88,7 +92,8 @@ struct process *run_start(struct run *run, enum role role, const char *name, ...
 	va_list arguments;
 	*process = (struct process){.role = role};
 	snprintf(process->name, sizeof process->name, "%s", name);
-	snprintf(process->path, sizeof process->path, "%s/%02zu-%s.log", run->folder, run->process_count, name);
+	snprintf(process->path, sizeof process->path, "%s/%02zu-%s.log", run->folder, run->process_count,
+		 name);
 	process->log = open(process->path, O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
 	CHECK(run, process->log >= 0, "%s: %s", process->path, strerror(errno));
 	random_next(&run->random);
@@ -104,14 +109,14 @@ struct process *run_start(struct run *run, enum role role, const char *name, ...
 
 void process_say(struct run *run, struct process *process, const char *word)
 {
-	CHECK(run, dprintf(process->input, "%s\n", word) > 0, "%s does not hear \"%s\": %s", process->name, word,
-	      strerror(errno));
+	CHECK(run, dprintf(process->input, "%s\n", word) > 0, "%s does not hear \"%s\": %s", process->name,
+	      word, strerror(errno));
 }
 
 void process_signal(struct run *run, struct process *process, int signal)
 {
-	CHECK(run, !process->ended && !kill(process->pid, signal), "%s cannot be sent signal %d", process->name,
-	      signal);
+	CHECK(run, !process->ended && !kill(process->pid, signal), "%s cannot be sent signal %d",
+	      process->name, signal);
 }
 
 static void wait_for(struct process *process, int flags)
@@ -129,7 +134,8 @@ void process_kill(struct run *run, struct process *process)
 	process_signal(run, process, SIGKILL);
 	wait_for(process, 0);
 	fault_end(run, fault, 0);
-	CHECK(run, WIFSIGNALED(process->status), "%s ended by itself before it could be killed", process->name);
+	CHECK(run, WIFSIGNALED(process->status), "%s ended by itself before it could be killed",
+	      process->name);
 }
 
 void processes_reap(struct run *run)

@@ -59,17 +59,17 @@ void role_finish(struct ferry_bus *bus);
 /* ---- the roles; they return the exit status ---- */
 
 /*
- * Publishes messages and ends.  Arguments: topic, run (the beginning of every id), seed, first, count, mode (sync,
- * async or batch), window (messages under way), rate (a second; 0: as fast as it goes), max_size, deadline_ms,
- * kind (of all), or the numbers of struct mix; abort (the number of one that is KIND_ABORT).
+ * Publishes messages and ends.  Arguments: topic, run (the beginning of every id), seed, first, count, mode
+ * (sync, async or batch), window (messages under way), rate (a second; 0: as fast as it goes), max_size,
+ * deadline_ms, kind (of all), or the numbers of struct mix; abort (the number of one that is KIND_ABORT).
  */
 int role_publish(const struct arguments *arguments);
 /*
- * Handles messages until it reads "stop".  Arguments: topic, concurrency, work_us (most per call), max_retries,
- * backoff_ms, max_deliveries, filter (off: take all), near_ms and far_ms (the delays of KIND_LATE), and
- * mode: handle; sweep (everything is handled at once); dead (reads dead letters).
- * It also reads "release ok" and "release retry" (what the handlers that hold a message now return), and
- * "open" (messages are held no longer).
+ * Handles messages until it reads "stop".  Arguments: topic, concurrency, work_us (most per call),
+ * max_retries, backoff_ms, max_deliveries, filter (off: take all), near_ms and far_ms (the delays of
+ * KIND_LATE), and mode: handle; sweep (everything is handled at once); dead (reads dead letters). It also
+ * reads "release ok" and "release retry" (what the handlers that hold a message now return), and "open"
+ * (messages are held no longer).
  */
 int role_consume(const struct arguments *arguments);
 

@@ -104,7 +104,10 @@ static int handle(struct ferry_message *m, void *ctx)
 	position_of(m, position, sizeof position);
 	log_line("begin %u %u %s", number, ferry_message_attempt(m), position);
 	int code = decide(c, m, kind, number);
-	log_line("end %u %s %s", number, code == 0 ? "ok" : code == FERRY_REJECT ? "reject" : "retry",
+	log_line("end %u %s %s", number,
+		 code == 0              ? "ok"
+		 : code == FERRY_REJECT ? "reject"
+					: "retry",
 		 position);
 	return code;
 }

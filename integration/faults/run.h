@@ -24,8 +24,8 @@
 #define MESSAGES_MAX  20000
 
 /*
- * What a handler said may be on its way to the backend for so long, and is forgotten when a process or the server
- * dies meanwhile.
+ * What a handler said may be on its way to the backend for so long, and is forgotten when a process or the
+ * server dies meanwhile.
  */
 #define SETTLE_US 1000000
 /* What the contract allows after the last fault, besides takeover, until work goes on. */
@@ -70,7 +70,7 @@ struct delivery {
 	uint64_t position;        /* a hash */
 	unsigned attempt;
 	char outcome; /* 'o'k, 'r'etry, re'j'ect, 'd'ead letter, '?' */
-	char reason[20];
+	char reason[24];
 };
 
 enum result { RESULT_NONE, RESULT_OK, RESULT_REFUSED, RESULT_UNKNOWN };
@@ -97,6 +97,7 @@ struct run {
 	uint64_t random;
 	char id[9], topic[40], group[40], dead_topic[90], folder[400];
 	int64_t begun_us;
+	char note[100]; /* what the scenario adds to the line */
 
 	/* what the scenario chose */
 	int takeover_ms, concurrency, work_us, max_retries, backoff_ms, max_deliveries;
@@ -112,10 +113,10 @@ struct run {
 
 /* Print the failure and end the program. */
 _Noreturn void run_fail(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
-#define CHECK(run, condition, ...)                      \
-	do {                                            \
-		if (!(condition))                       \
-			run_fail((run), __VA_ARGS__);   \
+#define CHECK(run, condition, ...)                    \
+	do {                                          \
+		if (!(condition))                     \
+			run_fail((run), __VA_ARGS__); \
 	} while (0)
 
 /* A text of this run, for the arguments of a process; freed never, there are few. */
@@ -152,13 +153,15 @@ void run_wait_ready(struct run *run, struct process *process);
 void run_wait_done(struct run *run, struct process *process, int64_t timeout_ms);
 /* Wait until so many messages have their end (handled, or seen as dead letters). */
 void run_wait_ends(struct run *run, unsigned count);
-/* Wait until each confirmed message has its end, at most as long as the contract allows after the last fault. */
+/* Wait until each confirmed message has its end, at most as long as the contract allows after the last fault.
+ */
 void run_wait_settled(struct run *run);
 /* Stop a consumer in order. */
 void run_stop(struct run *run, struct process *process);
 
-/* The call of a message's handler, the newest one, that a process other than `not` (may be NULL) made; or NULL. */
-struct delivery *run_delivery(struct run *run, unsigned number, const struct process *not);
+/* The call of a message's handler, the newest one, that a process other than `not` (may be NULL) made; or
+ * NULL. */
+struct delivery *run_delivery(struct run *run, unsigned number, const struct process * not );
 
 /* ---- faults ---- */
 

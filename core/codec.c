@@ -3,6 +3,7 @@
 #include "decode.h"
 #include "encode.h"
 #include "fail.h"
+#include "names.h"
 
 const char *codec_content_type(const struct ferry_topic *topic)
 {
@@ -14,7 +15,10 @@ static int fail_codec(const struct ferry_topic *topic, int code, const struct fe
 		      struct ferry_error *err)
 {
 	const char *text = why->text[0] ? why->text : "the codec gave no reason";
-	return fail(err, code, "%s: %.*s", topic->name, (int)sizeof why->text - 1, text);
+	fail(err, code, "%s: %.*s", topic->name, (int)sizeof why->text - 1, text);
+	if (err)
+		text_make_printable(err->text);
+	return code;
 }
 
 int codec_encode(const struct ferry_topic *topic, const void *event, struct ferry_buffer *out,

@@ -131,6 +131,20 @@ bool text_is_utf8(const char *text, size_t size)
 	return true;
 }
 
+void text_make_printable(char *text)
+{
+	size_t left = strlen(text);
+	while (left) {
+		size_t step = utf8_sequence((const unsigned char *)text, left);
+		if (step == 0 || (unsigned char)*text < ' ' || *text == 0x7F) {
+			*text = '?';
+			step = 1;
+		}
+		text += step;
+		left -= step;
+	}
+}
+
 static char kafka_metric(char c)
 {
 	return c == '.' ? '_' : c;

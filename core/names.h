@@ -25,6 +25,8 @@ bool name_is_attribute(const char *name);
 bool name_is_reserved_attribute(const char *name);
 /* Well-formed UTF-8 without NUL, any length. */
 bool text_is_utf8(const char *text, size_t size);
+/* Put a '?' in the place of each control character and each byte that is not part of well-formed UTF-8. */
+void text_make_printable(char *text);
 /* True when two different topics would be one on Kafka: equal after '.' -> '_'. */
 bool names_collide(const char *a, const char *b);
 /* The candidate nearest to `word` by edit distance, or NULL when none is near: a distance over max(2, length

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "fail.h"
+#include "names.h"
 
 #define PATH_MAX_TEXT 240
 
@@ -41,13 +42,12 @@ int schema_fail(const struct check *check, const struct place *place, const char
 	va_start(arguments, format);
 	vsnprintf(text, sizeof text, format, arguments);
 	va_end(arguments);
-	/* Some of it may be the payload's: no control characters in a log. */
-	for (char *c = text; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7F)
-			*c = '?';
 	if (place)
 		write_path(place, path, sizeof path);
-	return fail(check->err, check->code, "%s: %s%s%s", check->topic->name, path, place ? ": " : "", text);
+	fail(check->err, check->code, "%s: %s%s%s", check->topic->name, path, place ? ": " : "", text);
+	/* Some of it may be the payload's, cut where the parser stopped: a log and a DLQ take text only. */
+	text_make_printable(check->err->text);
+	return check->code;
 }
 
 /* ---- numbers ---- */

@@ -343,6 +343,9 @@ Test(sources, a_password_file_that_cannot_be_used_is_named)
 	expect_bad("writable", "valid:", NULL, WORDS(secret_file, "written by everyone", "chmod o-w"));
 	setenv("FERRY_PASSWORD_FILE", folder, 1);
 	expect_bad("a folder", "valid:", NULL, WORDS(folder, "not a regular file"));
+	unsetenv("FERRY_PASSWORD_FILE");
+	expect_bad("no UTF-8", "valid:?password_file=/%FF/%C3%A9/%C3", NULL,
+		   WORDS("'password_file': /?/\xC3\xA9/? cannot be opened: No such file"));
 	setenv("FERRY_PASSWORD_FILE", "hunter2", 1);
 	expect_bad("the password itself", "valid:", NULL, WORDS("FERRY_PASSWORD_FILE", "absolute path"));
 	setenv("FERRY_PASSWORD", "hunter2", 1);

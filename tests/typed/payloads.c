@@ -50,6 +50,7 @@ const struct bad_payload bad_payloads[] = {
 	{WITH("\"cents\":2"), "byte 129: ", 0},
 	{WITH("\"unknown\":{\"a\":1,\"a\":2}"), "byte 142: ", 0},
 	{"\357\273\277{}", "byte 3: ", 0},
+	{"{\"a\\u000\303\251\":1}", "byte 9: invalid escape near '\"a\\u000?'", 0},
 	{WITH("\"unknown\":" DEEP_63 "[]" CLOSE_63), "byte 196: nested deeper than 64", 0},
 
 	/* the payload itself */

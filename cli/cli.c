@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <ferry/ferry.h>
+
 void cli_error(const char *format, ...)
 {
 	va_list arguments;
@@ -28,6 +30,32 @@ int cli_usage(const char *command, const char *format, ...)
 	fprintf(stderr, "; see 'ferry %s --help'\n", command);
 	va_end(arguments);
 	return EXIT_USAGE;
+}
+
+void cli_log(int level, const char *text, void *ctx)
+{
+	(void)ctx;
+	if (level <= FERRY_LOG_WARNING)
+		cli_error("%s", text);
+}
+
+static bool is_set(const char *variable)
+{
+	const char *value = getenv(variable);
+	return value && *value;
+}
+
+const char *cli_service(void)
+{
+	return is_set("FERRY_SERVICE") ? NULL : CLI_SERVICE;
+}
+
+bool cli_take_url(int argc, char **argv, const char **ret)
+{
+	*ret = NULL;
+	if (optind < argc && strchr(argv[optind], ':'))
+		*ret = argv[optind++];
+	return *ret || is_set("FERRY_URL") || is_set("FERRY_CONFIG");
 }
 
 int cli_bad_option(int result, char **argv)

@@ -15,7 +15,8 @@ enum exit_code {
 	EXIT_USAGE = 2,  /* the command line is wrong; nothing was done */
 };
 
-#define CLI_SERVICE "ferry-cli"
+#define CLI_SERVICE  "ferry-cli"
+#define CLI_START_MS 10000
 
 enum cli_format { CLI_TEXT, CLI_JSON };
 
@@ -23,12 +24,24 @@ enum cli_format { CLI_TEXT, CLI_JSON };
 int command_transports(int argc, char **argv);
 int command_bench(int argc, char **argv);
 int command_conformance(int argc, char **argv);
+int command_pub(int argc, char **argv);
+int command_sub(int argc, char **argv);
 
 /* Print "ferry: <text>" on standard error. */
 void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Print "ferry: <command>: <text>; see 'ferry <command> --help'" and return EXIT_USAGE. */
 int cli_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The bus's log: errors and warnings become error lines.  A ferry_log_fn. */
+void cli_log(int level, const char *text, void *ctx);
+
+/* The service to open a bus with: CLI_SERVICE, or NULL when FERRY_SERVICE names another. */
+const char *cli_service(void);
+
+/* Take the URL from the arguments that are no options, at optind: the first one if it has a colon, which no
+ * topic has.  Else *ret is NULL: the environment has it.  False when it has not. */
+bool cli_take_url(int argc, char **argv, const char **ret);
 
 /* What to say after getopt_long has returned '?' or ':' (opterr is 0, and the short options begin with ':').
  */

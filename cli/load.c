@@ -9,7 +9,6 @@
 #include "cli.h"
 #include "load_parts.h"
 
-#define START_MS        10000
 #define STOP_MS         10000
 #define LOOK_MS         2
 #define THREADS_DEFAULT 12 /* workers of a bus */
@@ -78,13 +77,6 @@ static struct tally tally(const struct load *load)
 
 /* ---- preparing ---- */
 
-static void on_log(int level, const char *text, void *ctx)
-{
-	(void)ctx;
-	if (level <= FERRY_LOG_WARNING)
-		cli_error("%s", text);
-}
-
 static int subscribe(struct load *load, struct ferry_error *err)
 {
 	const struct load_spec *spec = load->spec;
@@ -105,15 +97,16 @@ static int subscribe(struct load *load, struct ferry_error *err)
 static int open_bus(struct load *load, struct ferry_error *err)
 {
 	unsigned int handlers = load->spec->handlers;
-	load->bus = ferry_bus_open(
-		load->spec->url,
-		FERRY_OPTIONS(ferry_bus_options, .service = CLI_SERVICE, .log = on_log, .fail_fast = FERRY_ON,
-			      .threads = handlers > THREADS_DEFAULT ? (int32_t)handlers : 0),
-		err);
+	load->bus =
+		ferry_bus_open(load->spec->url,
+			       FERRY_OPTIONS(ferry_bus_options, .service = CLI_SERVICE, .log = cli_log,
+					     .fail_fast = FERRY_ON,
+					     .threads = handlers > THREADS_DEFAULT ? (int32_t)handlers : 0),
+			       err);
 	if (!load->bus)
 		return err->code;
 	int code = subscribe(load, err);
-	return code ? code : ferry_bus_start(load->bus, START_MS, err);
+	return code ? code : ferry_bus_start(load->bus, CLI_START_MS, err);
 }
 
 static int open_feeder(struct load *load, unsigned int index, struct ferry_error *err)

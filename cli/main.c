@@ -16,6 +16,8 @@ struct command {
 
 static const struct command commands[] = {
 	{"transports", "list the transports that can be loaded, or describe one", command_transports},
+	{"pub", "publish lines", command_pub},
+	{"sub", "print messages as lines", command_sub},
 	{"bench", "measure a bus: rates, latency, lost and repeated messages", command_bench},
 #ifdef FERRY_CONFORMANCE
 	{"conformance", "prove that a transport keeps the contract", command_conformance},

@@ -1,0 +1,130 @@
+/*
+ * pub.c - `ferry pub`: its command line; pub_run.c does the work.
+ */
+#include "pub.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "event.h"
+#include "json.h"
+
+static const char help[] =
+	"Usage: ferry pub URL TOPIC [OPTIONS]\n"
+	"       ferry pub URL [TOPIC] --ndjson [OPTIONS]\n"
+	"\n"
+	"Publish each line of the standard input on the bus that URL names (default: FERRY_URL).  A line is "
+	"the\n"
+	"payload, without its newline; an empty line is an empty message.\n"
+	"\n"
+	"  --file FILE         read FILE instead; '-' is the standard input\n"
+	"  --attr NAME=VALUE   give each message this attribute; may be repeated\n"
+	"  --key KEY           the ordering key of each message\n"
+	"  --content-type T    the content type of each message, e.g. application/json\n"
+	"  --ndjson            a line is a JSON object, as 'ferry sub' prints it:\n"
+	"                        payload       a string: its text is the payload; any other value: that "
+	"value,\n"
+	"                                      byte for byte as it stands in the line\n"
+	"                        payload_base64  or this instead: bytes\n"
+	"                        topic, attributes, key (or key_base64), content_type, id, trace_id\n"
+	"                                      optional; they win over the command line\n"
+	"                      Other members and blank lines are skipped.\n"
+	"  --help              show this\n"
+	"\n"
+	"A line that is wrong or too large is reported and left out.  When the bus itself fails nothing more "
+	"is\n"
+	"read.  SIGINT and SIGTERM end the reading; what was read is still confirmed.  How many messages "
+	"were\n"
+	"confirmed is told at the end, on the standard error.\n"
+	"\n"
+	"Exit status: 0 every line was confirmed; 1 some were not; 2 wrong command line, or no such file.\n";
+
+/* The library's rule for names of attributes, ahead of the first message. */
+static bool is_attribute_name(const char *name, size_t size)
+{
+	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
+	return size > 0 && size <= 128 && strspn(name, allowed) >= size;
+}
+
+/* Add NAME=VALUE, cutting `text` in two: 0, or EXIT_USAGE. */
+static int add_attribute(const char *command, char *text, struct ferry_attribute *attributes, size_t *count)
+{
+	char *equals = strchr(text, '=');
+	if (!equals)
+		return cli_usage(command, "--attr is NAME=VALUE, not '%s'", text);
+	if (!is_attribute_name(text, (size_t)(equals - text)))
+		return cli_usage(command, "--attr: '%.*s' is no attribute's name: use [A-Za-z0-9_.-]{1,128}",
+				 (int)(equals - text), text);
+	*equals = '\0';
+	if (!utf8_is_valid(equals + 1, strlen(equals + 1)))
+		return cli_usage(command, "--attr: the value of '%s' is not UTF-8", text);
+	for (size_t i = 0; i < *count; i++) {
+		if (strcmp(attributes[i].name, text) == 0)
+			return cli_usage(command, "--attr: '%s' is there twice", text);
+	}
+	if (*count == EVENT_ATTRIBUTES_MAX)
+		return cli_usage(command, "--attr: %d at most", EVENT_ATTRIBUTES_MAX);
+	attributes[(*count)++] = (struct ferry_attribute){text, equals + 1};
+	return 0;
+}
+
+/* The arguments that are no options: 0, or EXIT_USAGE. */
+static int complete(int argc, char **argv, struct pub_spec *spec)
+{
+	if (!cli_take_url(argc, argv, &spec->url))
+		return cli_usage(argv[0], "a URL is missing, for example 'memory:'");
+	if (optind < argc)
+		spec->topic = argv[optind++];
+	if (optind < argc)
+		return cli_usage(argv[0], "one topic at most, and '%s' is a second one", argv[optind]);
+	if (!spec->topic && !spec->ndjson)
+		return cli_usage(argv[0], "a topic is missing");
+	return 0;
+}
+
+/* EXIT_DONE, EXIT_USAGE, or -1: go on. */
+static int read_arguments(int argc, char **argv, struct pub_spec *spec, struct ferry_attribute *attributes)
+{
+	static const struct option options[] = {
+		{"file", required_argument, NULL, 'f'},
+		{"attr", required_argument, NULL, 'a'},
+		{"key", required_argument, NULL, 'k'},
+		{"ndjson", no_argument, NULL, 'n'},
+		{"content-type", required_argument, NULL, 'c'},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	int option;
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+		if (option == 'f') {
+			spec->file = strcmp(optarg, "-") == 0 ? NULL : optarg;
+		} else if (option == 'a') {
+			if (add_attribute(argv[0], optarg, attributes, &spec->attribute_count))
+				return EXIT_USAGE;
+		} else if (option == 'k') {
+			spec->key = optarg;
+		} else if (option == 'c') {
+			spec->content_type = optarg;
+		} else if (option == 'n') {
+			spec->ndjson = true;
+		} else if (option == 'h') {
+			fputs(help, stdout);
+			return EXIT_DONE;
+		} else {
+			return cli_bad_option(option, argv);
+		}
+	}
+	return complete(argc, argv, spec) ? EXIT_USAGE : -1;
+}
+
+int command_pub(int argc, char **argv)
+{
+	struct ferry_attribute attributes[EVENT_ATTRIBUTES_MAX];
+	struct pub_spec spec = {.attributes = attributes};
+	int result = read_arguments(argc, argv, &spec, attributes);
+	return result >= 0 ? result : pub_run(&spec);
+}

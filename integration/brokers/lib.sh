@@ -137,15 +137,49 @@ finish() {
 
 # ---- services ----
 
+# every_process - the service's servers, and for each that clients reach through a proxy its NODE-link.
+every_process() {
+	"${kind}_nodes" | tr ' ' '\n'
+	"${kind}_links" | tr ' ' '\n' | sed 's/$/-link/'
+}
+
 # all_alive - whether every process of the service runs.
 all_alive() {
-	for node in $("${kind}_nodes"); do
-		alive "$node" || return 1
+	for process in $(every_process); do
+		alive "$process" || return 1
 	done
 }
 
-# start_nodes NODE... - those that do not run yet.
+# build_proxy - compile it when its sources are newer.
+build_proxy() {
+	proxy=$state/proxy
+	[ ! -x "$proxy" ] || [ -n "$(find "$root"/integration/proxy*.[ch] -newer "$proxy")" ] || return 0
+	"${CC:-cc}" -std=c11 -D_GNU_SOURCE -O2 -o "$proxy.$$" "$root/integration/proxy.c" \
+		"$root/integration/proxy_link.c" "$root/integration/proxy_flow.c" || fail "the proxy cannot be built"
+	mv "$proxy.$$" "$proxy"
+}
+
+start_links() {
+	for node in $("${kind}_links"); do
+		alive "$node-link" && continue
+		build_proxy
+		launch "$node-link" "$proxy" "$(port "$node-link")" "$(port "$node")" "$node-link.sock"
+		await 30 said 'listening on' || return 1
+	done
+}
+
+# tell_links COMMAND... - what proxy.c knows.
+tell_links() {
+	for node in $("${kind}_links"); do
+		# A relative name, for the name of a socket must be short.
+		(cd "$folder" && "$state/proxy" --send "$node-link.sock" "$@") ||
+			fail "$service: the proxy before $node has not done it"
+	done
+}
+
+# start_nodes NODE... - those that do not run yet, and the proxies.
 start_nodes() {
+	start_links || return 1
 	for node in "$@"; do
 		alive "$node" || "${kind}_start" "$node" || return 1
 	done

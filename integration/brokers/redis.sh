@@ -13,8 +13,8 @@ redis_nodes() {
 	esac
 }
 
-redis_ports() {
-	redis_nodes
+redis_links() {
+	echo server
 }
 
 redis_users() {
@@ -80,12 +80,12 @@ redis_settled() {
 redis_env() {
 	if [ "$service" = redis-tls ]; then
 		query="ca_file=$folder/tls/ca.crt"
-		say REDIS_TLS_URL "rediss://app:app-secret@localhost:$(port server)?$query"
+		say REDIS_TLS_URL "rediss://app:app-secret@localhost:$(port server-link)?$query"
 		say REDIS_TLS_WRONG_HOST_URL "rediss://app:app-secret@localhost:$(port wronghost)?$query"
 		say REDIS_TLS_FOLDER "$folder/tls"
 		return
 	fi
-	say "$(prefix)_URL" "redis://127.0.0.1:$(port server)"
+	say "$(prefix)_URL" "redis://127.0.0.1:$(port server-link)"
 	say "$(prefix)_DIRECT_URL" "redis://127.0.0.1:$(port server)"
-	say "$(prefix)_ACL_URL" "redis://app:app-secret@127.0.0.1:$(port server)"
+	say "$(prefix)_ACL_URL" "redis://app:app-secret@127.0.0.1:$(port server-link)"
 }

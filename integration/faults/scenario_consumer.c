@@ -193,7 +193,7 @@ void scenario_abort(struct run *run)
 	run_begin(run);
 	run->takeover_ms = 1000;
 	run->max_retries = (int)run_random(run, 1, 2);
-	run->max_deliveries = run->max_retries + (int)run_random(run, 2, 3);
+	run->max_deliveries = run->max_retries + 6; /* the default */
 	run->work_us = (int)run_random(run, 5000, 40000);
 	run->mix = (struct mix){.flaky = 30};
 	struct process *first = run_start(run, ROLE_CONSUME, "c0", NULL); /* makes the group */

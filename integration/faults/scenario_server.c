@@ -73,8 +73,9 @@ static bool is_confirmed(struct run *run, void *ctx)
 
 void scenario_kill_publisher(struct run *run)
 {
-	unsigned count = 5000;
+	unsigned count = 9000; /* more than it comes to publish */
 	run_begin(run);
+	run->work_us /= 4;
 	run->mix.other = 50;
 	run_consumers(run, 2);
 	for (unsigned round = 0; round < 2; round++) {
@@ -83,7 +84,7 @@ void scenario_kill_publisher(struct run *run)
 			run_start(run, ROLE_PUBLISH, "load", run_text(run, "first=%u", round * count),
 				  run_text(run, "count=%u", count), "mode=async",
 				  run_text(run, "window=%d", (int)run_random(run, 16, 1000)),
-				  run_text(run, "rate=%d", (int)run_random(run, 500, 1500)),
+				  run_text(run, "rate=%d", (int)run_random(run, 1000, 8000)),
 				  run_text(run, "max_size=%d", (int)run_random(run, 20, 3000)), NULL);
 		want.publisher = publisher;
 		CHECK(run, run_until(run, is_confirmed, &want, RESUME_MS), "the publisher does not come on");

@@ -33,8 +33,8 @@ static bool decode_group(const char *text, bool last, uint32_t *ret, size_t *ret
 		used--;
 	*ret = 0;
 	for (size_t i = 0; i < 4; i++) {
-		const char *digit = i < used ? memchr(digits, text[i], 64) : digits;
-		if (!digit)
+		const char *digit = i < used ? strchr(digits, text[i]) : digits;
+		if (!digit || !*digit)
 			return false;
 		*ret = *ret << 6 | (uint32_t)(digit - digits);
 	}

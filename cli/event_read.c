@@ -3,11 +3,11 @@
 
 #include "base64.h"
 #include "event.h"
-#include "json.h"
+#include "scan.h"
 
 /* Reading one line: where we are, and where the next string goes. */
 struct reading {
-	struct json json;
+	struct scan scan;
 	struct event *event;
 	char *strings;
 };
@@ -15,7 +15,7 @@ struct reading {
 /* Read a string of bytes. */
 static bool read_bytes(struct reading *r, const char **ret, size_t *ret_size)
 {
-	if (!json_string(&r->json, r->strings, ret_size))
+	if (!scan_string(&r->scan, r->strings, ret_size))
 		return false;
 	*ret = r->strings;
 	r->strings += *ret_size + 1;
@@ -26,27 +26,27 @@ static bool read_bytes(struct reading *r, const char **ret, size_t *ret_size)
 static bool read_text(struct reading *r, const char **ret)
 {
 	size_t size;
-	json_next(&r->json);
-	const char *begin = r->json.at;
+	scan_next(&r->scan);
+	const char *begin = r->scan.at;
 	if (!read_bytes(r, ret, &size))
 		return false;
 	if (strlen(*ret) == size)
 		return true;
-	r->json.at = begin;
-	return json_fail(&r->json, "a NUL character is not allowed here");
+	r->scan.at = begin;
+	return scan_fail(&r->scan, "a NUL character is not allowed here");
 }
 
 static bool read_base64(struct reading *r, const char **ret, size_t *ret_size)
 {
-	json_next(&r->json);
-	const char *begin = r->json.at;
+	scan_next(&r->scan);
+	const char *begin = r->scan.at;
 	char *to = r->strings;
 	if (!read_bytes(r, ret, ret_size))
 		return false;
 	if (base64_decode(to, *ret_size, to, ret_size))
 		return true;
-	r->json.at = begin;
-	return json_fail(&r->json, "not base64");
+	r->scan.at = begin;
+	return scan_fail(&r->scan, "not base64");
 }
 
 /* ---- members ---- */
@@ -84,11 +84,11 @@ static bool read_key_base64(struct reading *r)
 static bool read_payload(struct reading *r)
 {
 	struct event *e = r->event;
-	if (json_next(&r->json) == '"')
+	if (scan_next(&r->scan) == '"')
 		return read_bytes(r, &e->payload, &e->payload_size);
-	if (!json_skip(&r->json, &e->payload))
+	if (!scan_value(&r->scan, &e->payload))
 		return false;
-	e->payload_size = (size_t)(r->json.at - e->payload);
+	e->payload_size = (size_t)(r->scan.at - e->payload);
 	return true;
 }
 
@@ -101,20 +101,20 @@ static bool read_attribute(struct reading *r)
 {
 	struct event *e = r->event;
 	struct ferry_attribute *next = &e->attributes[e->attribute_count];
-	json_next(&r->json);
-	const char *begin = r->json.at;
+	scan_next(&r->scan);
+	const char *begin = r->scan.at;
 	if (e->attribute_count == EVENT_ATTRIBUTES_MAX)
-		return json_fail(&r->json, "too many attributes");
-	if (!read_text(r, &next->name) || !json_take(&r->json, ':', "':' is expected"))
+		return scan_fail(&r->scan, "too many attributes");
+	if (!read_text(r, &next->name) || !scan_take(&r->scan, ':', "':' is expected"))
 		return false;
-	if (json_next(&r->json) != '"')
-		return json_fail(&r->json, "an attribute's value has to be a string");
+	if (scan_next(&r->scan) != '"')
+		return scan_fail(&r->scan, "an attribute's value has to be a string");
 	if (!read_text(r, &next->value))
 		return false;
 	for (size_t i = 0; i < e->attribute_count; i++) {
 		if (strcmp(e->attributes[i].name, next->name) == 0) {
-			r->json.at = begin;
-			return json_fail(&r->json, "the attribute is there twice");
+			r->scan.at = begin;
+			return scan_fail(&r->scan, "the attribute is there twice");
 		}
 	}
 	e->attribute_count++;
@@ -123,16 +123,16 @@ static bool read_attribute(struct reading *r)
 
 static bool read_attributes(struct reading *r)
 {
-	if (!json_take(&r->json, '{', "attributes have to be an object"))
+	if (!scan_take(&r->scan, '{', "attributes have to be an object"))
 		return false;
-	if (json_next(&r->json) == '}')
-		return json_take(&r->json, '}', NULL);
+	if (scan_next(&r->scan) == '}')
+		return scan_take(&r->scan, '}', NULL);
 	for (;;) {
 		if (!read_attribute(r))
 			return false;
-		if (json_next(&r->json) != ',')
-			return json_take(&r->json, '}', "',' or '}' is expected");
-		r->json.at++;
+		if (scan_next(&r->scan) != ',')
+			return scan_take(&r->scan, '}', "',' or '}' is expected");
+		r->scan.at++;
 	}
 }
 
@@ -148,7 +148,7 @@ static const struct member {
 	{"key", read_key, 1u << 2, true},
 	{"key_base64", read_key_base64, 1u << 2, true},
 	{"payload", read_payload, 1u << 3, false},
-	{"payload_base64", read_payload_base64, 1u << 3, false},
+	{"payload_base64", read_payload_base64, 1u << 3, true},
 	{"id", read_id, 1u << 4, true},
 	{"trace_id", read_trace_id, 1u << 5, true},
 	{"content_type", read_content_type, 1u << 6, true},
@@ -167,19 +167,19 @@ static const struct member *find_member(const char *name)
 static bool read_member(struct reading *r, unsigned int *seen)
 {
 	const char *name;
-	json_next(&r->json);
-	const char *begin = r->json.at;
+	scan_next(&r->scan);
+	const char *begin = r->scan.at;
 	size_t size;
 	if (!read_bytes(r, &name, &size))
 		return false;
 	const struct member *member = strlen(name) == size ? find_member(name) : NULL;
-	if (!json_take(&r->json, ':', "':' is expected"))
+	if (!scan_take(&r->scan, ':', "':' is expected"))
 		return false;
-	if (!member || (member->null_is_absent && json_next(&r->json) == 'n'))
-		return json_skip(&r->json, NULL);
+	if (!member || (member->null_is_absent && scan_next(&r->scan) == 'n'))
+		return scan_value(&r->scan, NULL);
 	if (*seen & member->slot) {
-		r->json.at = begin;
-		return json_fail(&r->json, "this is there twice");
+		r->scan.at = begin;
+		return scan_fail(&r->scan, "this is there twice");
 	}
 	*seen |= member->slot;
 	return member->read(r);
@@ -188,19 +188,19 @@ static bool read_member(struct reading *r, unsigned int *seen)
 static bool read_line(struct reading *r)
 {
 	unsigned int seen = 0;
-	if (!json_take(&r->json, '{', "an object is expected"))
+	if (!scan_take(&r->scan, '{', "an object is expected"))
 		return false;
-	for (bool more = json_next(&r->json) != '}'; more;) {
+	for (bool more = scan_next(&r->scan) != '}'; more;) {
 		if (!read_member(r, &seen))
 			return false;
-		more = json_next(&r->json) == ',';
-		r->json.at += more;
+		more = scan_next(&r->scan) == ',';
+		r->scan.at += more;
 	}
-	if (!json_take(&r->json, '}', "',' or '}' is expected"))
+	if (!scan_take(&r->scan, '}', "',' or '}' is expected"))
 		return false;
-	if (json_next(&r->json) >= 0)
-		return json_fail(&r->json, "something follows the object");
-	return r->event->payload || json_fail(&r->json, "there is no payload");
+	if (scan_next(&r->scan) >= 0)
+		return scan_fail(&r->scan, "something follows the object");
+	return r->event->payload || scan_fail(&r->scan, "there is no payload");
 }
 
 int event_read(struct event *event, const char *line, size_t size, struct event_error *err)
@@ -215,10 +215,10 @@ int event_read(struct event *event, const char *line, size_t size, struct event_
 	*event = (struct event){.strings = strings, .room = strings ? room : 0};
 	struct reading r = {{line, line, line + size, NULL}, event, strings};
 	if (!strings)
-		json_fail(&r.json, "out of memory");
+		scan_fail(&r.scan, "out of memory");
 	if (strings && read_line(&r))
 		return 0;
-	*err = (struct event_error){(size_t)(r.json.at - line) + 1, r.json.wrong};
+	*err = (struct event_error){(size_t)(r.scan.at - line) + 1, r.scan.wrong};
 	return -1;
 }
 

@@ -8,7 +8,7 @@
 
 #include "base64.h"
 #include "event.h"
-#include "json.h"
+#include "scan.h"
 
 /* ---- text that grows ---- */
 
@@ -175,7 +175,7 @@ static void put_payload(struct text *text, const struct ferry_message *message)
 	const char *payload = ferry_message_payload(message, &size);
 	bool one_line =
 		!size || (*payload != '"' && !memchr(payload, '\n', size) && !memchr(payload, '\r', size));
-	if (one_line && json_is_value(payload, size)) {
+	if (one_line && scan_is_value(payload, size)) {
 		put_name(text, "payload", false);
 		put(text, payload, size);
 	} else {

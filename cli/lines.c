@@ -12,7 +12,7 @@
 /* Make room for a read behind what is there. */
 static bool make_room(struct lines *lines)
 {
-	if (lines->begin) {
+	if (lines->data && lines->begin) {
 		memmove(lines->data, lines->data + lines->begin, lines->end - lines->begin);
 		lines->end -= lines->begin;
 		lines->begin = 0;

@@ -10,7 +10,7 @@
 
 #include "cli.h"
 #include "event.h"
-#include "json.h"
+#include "scan.h"
 
 static const char help[] =
 	"Usage: ferry pub URL TOPIC [OPTIONS]\n"

@@ -1,5 +1,6 @@
 /*
- * command_test.c - runs the program `ferry` with good and bad command lines (command_table.c).
+ * command_test.c - runs the program `ferry` with good and bad command lines (command_table.c) and input
+ * (fed_table.c).
  *
  *     command_test PROGRAM FOLDER-OF-MEMORY FOLDER-OF-FAULTY
  */
@@ -64,25 +65,27 @@ static int wait_for(pid_t child)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
 }
 
-static struct output run_it(const char *program, const struct run *run)
+static struct output run_it(const char *program, const struct run *run, const char *input)
 {
-	FILE *out = tmpfile(), *err = tmpfile();
+	FILE *in = tmpfile(), *out = tmpfile(), *err = tmpfile();
 	char *argv[ARGUMENTS_MAX + 2] = {(char *)(uintptr_t)program};
 	for (size_t i = 0; run->arguments[i]; i++)
 		argv[i + 1] = (char *)(uintptr_t)run->arguments[i];
-	if (!out || !err)
+	if (!in || !out || !err || fputs(input, in) < 0 || fflush(in) || fseek(in, 0, SEEK_SET))
 		give_up("tmpfile");
 	fflush(stdout);
 	pid_t child = fork();
 	if (child < 0)
 		give_up("fork");
 	if (child == 0) {
-		if (dup2(fileno(out), STDOUT_FILENO) < 0 || dup2(fileno(err), STDERR_FILENO) < 0)
+		if (dup2(fileno(in), STDIN_FILENO) < 0 || dup2(fileno(out), STDOUT_FILENO) < 0 ||
+		    dup2(fileno(err), STDERR_FILENO) < 0)
 			_exit(126);
 		execv(program, argv);
 		_exit(127);
 	}
 	struct output output = {.status = wait_for(child)};
+	fclose(in);
 	output.out = read_back(out);
 	output.err = read_back(err);
 	return output;
@@ -139,9 +142,9 @@ static void check_json(const struct run *run, const char *text)
 	json_decref(root);
 }
 
-static void check(const char *program, const struct run *run)
+static void check(const char *program, const struct run *run, const char *input)
 {
-	struct output output = run_it(program, run);
+	struct output output = run_it(program, run, input);
 	char status[32];
 	snprintf(status, sizeof status, "exit status %d", output.status);
 	if (output.status != run->status)
@@ -181,7 +184,7 @@ static void check_url_of_environment(const char *program)
 				       NULL,
 				       NULL};
 	setenv("FERRY_URL", "memory:", 1);
-	check(program, &run);
+	check(program, &run, "");
 	unsetenv("FERRY_URL");
 }
 
@@ -212,11 +215,13 @@ int main(int argc, char **argv)
 	unsetenv("FERRY_URL");
 	unsetenv("FERRY_CONFIG");
 	for (size_t i = 0; i < run_count; i++)
-		check(argv[1], &runs[i]);
+		check(argv[1], &runs[i], "");
+	for (size_t i = 0; i < fed_run_count; i++)
+		check(argv[1], &fed_runs[i].run, fed_runs[i].in);
 	check_full_disk(argv[1]);
 	check_url_of_environment(argv[1]);
 	unlink(file);
 	rmdir(folder);
-	printf("%zu runs, %d failures\n", run_count + 2, failures);
+	printf("%zu runs, %d failures\n", run_count + fed_run_count + 2, failures);
 	return failures ? 1 : 0;
 }

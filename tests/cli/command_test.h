@@ -21,4 +21,13 @@ struct run {
 extern const struct run runs[];
 extern const size_t run_count;
 
+/* A run of a command that reads lines. */
+struct fed_run {
+	const char *in; /* standard input */
+	struct run run;
+};
+
+extern const struct fed_run fed_runs[];
+extern const size_t fed_run_count;
+
 #endif

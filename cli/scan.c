@@ -1,11 +1,11 @@
-#include "json.h"
+#include "scan.h"
 
 #include <stdint.h>
 #include <string.h>
 
-bool json_fail(struct json *json, const char *wrong)
+bool scan_fail(struct scan *scan, const char *wrong)
 {
-	json->wrong = wrong;
+	scan->wrong = wrong;
 	return false;
 }
 
@@ -64,23 +64,23 @@ static char *put_utf8(char *to, uint32_t code)
 
 /* ---- strings ---- */
 
-static int peek(const struct json *json)
+static int peek(const struct scan *scan)
 {
-	return json->at < json->end ? (unsigned char)*json->at : -1;
+	return scan->at < scan->end ? (unsigned char)*scan->at : -1;
 }
 
-int json_next(struct json *json)
+int scan_next(struct scan *scan)
 {
-	while (json->at < json->end && strchr(" \t\r\n", *json->at) && *json->at)
-		json->at++;
-	return peek(json);
+	while (scan->at < scan->end && strchr(" \t\r\n", *scan->at) && *scan->at)
+		scan->at++;
+	return peek(scan);
 }
 
-bool json_take(struct json *json, char byte, const char *otherwise)
+bool scan_take(struct scan *scan, char byte, const char *otherwise)
 {
-	if (json_next(json) != byte)
-		return json_fail(json, otherwise);
-	json->at++;
+	if (scan_next(scan) != byte)
+		return scan_fail(scan, otherwise);
+	scan->at++;
 	return true;
 }
 
@@ -93,80 +93,80 @@ static int hex_value(int byte)
 }
 
 /* The four digits after "\u". */
-static bool take_hex(struct json *json, uint32_t *ret)
+static bool take_hex(struct scan *scan, uint32_t *ret)
 {
 	*ret = 0;
 	for (int i = 0; i < 4; i++) {
-		int digit = peek(json) < 0 ? -1 : hex_value(peek(json));
+		int digit = peek(scan) < 0 ? -1 : hex_value(peek(scan));
 		if (digit < 0)
-			return json_fail(json, "\\u needs four hex digits");
+			return scan_fail(scan, "\\u needs four hex digits");
 		*ret = *ret << 4 | (uint32_t)digit;
-		json->at++;
+		scan->at++;
 	}
 	return true;
 }
 
 /* The second half of a pair that began with *code. */
-static bool take_low_half(struct json *json, uint32_t *code)
+static bool take_low_half(struct scan *scan, uint32_t *code)
 {
 	uint32_t low = 0;
-	if (*code >= 0xDC00 || json->end - json->at < 2 || memcmp(json->at, "\\u", 2) != 0)
-		return json_fail(json, "half of a surrogate pair");
-	json->at += 2;
-	if (!take_hex(json, &low))
+	if (*code >= 0xDC00 || scan->end - scan->at < 2 || memcmp(scan->at, "\\u", 2) != 0)
+		return scan_fail(scan, "half of a surrogate pair");
+	scan->at += 2;
+	if (!take_hex(scan, &low))
 		return false;
 	if (low < 0xDC00 || low > 0xDFFF)
-		return json_fail(json, "half of a surrogate pair");
+		return scan_fail(scan, "half of a surrogate pair");
 	*code = 0x10000 + ((*code - 0xD800) << 10) + (low - 0xDC00);
 	return true;
 }
 
 /* What follows a backslash.  Halves of pairs have to fit only where the text is wanted. */
-static bool take_escape(struct json *json, bool wanted, uint32_t *ret)
+static bool take_escape(struct scan *scan, bool wanted, uint32_t *ret)
 {
 	static const char letters[] = "\"\\/bfnrtu", values[] = "\"\\/\b\f\n\r\t";
-	const char *found = peek(json) > 0 ? strchr(letters, peek(json)) : NULL;
+	const char *found = peek(scan) > 0 ? strchr(letters, peek(scan)) : NULL;
 	if (!found)
-		return json_fail(json, "no such escape");
-	json->at++;
+		return scan_fail(scan, "no such escape");
+	scan->at++;
 	if (*found != 'u') {
 		*ret = (uint32_t)values[found - letters];
 		return true;
 	}
-	if (!take_hex(json, ret))
+	if (!take_hex(scan, ret))
 		return false;
-	return !wanted || *ret < 0xD800 || *ret > 0xDFFF || take_low_half(json, ret);
+	return !wanted || *ret < 0xD800 || *ret > 0xDFFF || take_low_half(scan, ret);
 }
 
 /* A string up to its closing quote; `to` NULL: it is only checked. */
-static bool take_string(struct json *json, char *to, size_t *ret_size)
+static bool take_string(struct scan *scan, char *to, size_t *ret_size)
 {
 	char *next = to;
-	if (!json_take(json, '"', "a string is expected"))
+	if (!scan_take(scan, '"', "a string is expected"))
 		return false;
-	while (peek(json) != '"') {
+	while (peek(scan) != '"') {
 		uint32_t code;
-		size_t size = utf8_sequence(json->at, (size_t)(json->end - json->at));
-		if (peek(json) < 0)
-			return json_fail(json, "the string does not end");
+		size_t size = utf8_sequence(scan->at, (size_t)(scan->end - scan->at));
+		if (peek(scan) < 0)
+			return scan_fail(scan, "the string does not end");
 		if (!size)
-			return json_fail(json, "not UTF-8");
-		if (peek(json) < 0x20)
-			return json_fail(json, "a control character has to be escaped");
-		if (peek(json) == '\\') {
-			json->at++;
-			if (!take_escape(json, to != NULL, &code))
+			return scan_fail(scan, "not UTF-8");
+		if (peek(scan) < 0x20)
+			return scan_fail(scan, "a control character has to be escaped");
+		if (peek(scan) == '\\') {
+			scan->at++;
+			if (!take_escape(scan, to != NULL, &code))
 				return false;
 			next = to ? put_utf8(next, code) : NULL;
 			continue;
 		}
 		if (to) {
-			memcpy(next, json->at, size);
+			memcpy(next, scan->at, size);
 			next += size;
 		}
-		json->at += size;
+		scan->at += size;
 	}
-	json->at++;
+	scan->at++;
 	if (to) {
 		*next = '\0';
 		*ret_size = (size_t)(next - to);
@@ -174,134 +174,134 @@ static bool take_string(struct json *json, char *to, size_t *ret_size)
 	return true;
 }
 
-bool json_string(struct json *json, char *to, size_t *ret_size)
+bool scan_string(struct scan *scan, char *to, size_t *ret_size)
 {
-	return take_string(json, to, ret_size);
+	return take_string(scan, to, ret_size);
 }
 
 /* ---- values ---- */
 
-static bool take_digits(struct json *json)
+static bool take_digits(struct scan *scan)
 {
-	const char *first = json->at;
-	while (peek(json) >= '0' && peek(json) <= '9')
-		json->at++;
-	return json->at > first || json_fail(json, "a digit is expected");
+	const char *first = scan->at;
+	while (peek(scan) >= '0' && peek(scan) <= '9')
+		scan->at++;
+	return scan->at > first || scan_fail(scan, "a digit is expected");
 }
 
-static bool take_number(struct json *json)
+static bool take_number(struct scan *scan)
 {
-	if (peek(json) == '-')
-		json->at++;
-	if (peek(json) == '0')
-		json->at++;
-	else if (!take_digits(json))
+	if (peek(scan) == '-')
+		scan->at++;
+	if (peek(scan) == '0')
+		scan->at++;
+	else if (!take_digits(scan))
 		return false;
-	if (peek(json) == '.') {
-		json->at++;
-		if (!take_digits(json))
+	if (peek(scan) == '.') {
+		scan->at++;
+		if (!take_digits(scan))
 			return false;
 	}
-	if (peek(json) != 'e' && peek(json) != 'E')
+	if (peek(scan) != 'e' && peek(scan) != 'E')
 		return true;
-	json->at++;
-	if (peek(json) == '+' || peek(json) == '-')
-		json->at++;
-	return take_digits(json);
+	scan->at++;
+	if (peek(scan) == '+' || peek(scan) == '-')
+		scan->at++;
+	return take_digits(scan);
 }
 
 /* A value that has nothing inside. */
-static bool take_scalar(struct json *json)
+static bool take_scalar(struct scan *scan)
 {
 	static const char *const words[] = {"true", "false", "null"};
-	int byte = json_next(json);
+	int byte = scan_next(scan);
 	if (byte == '"')
-		return take_string(json, NULL, NULL);
+		return take_string(scan, NULL, NULL);
 	if (byte == '-' || (byte >= '0' && byte <= '9'))
-		return take_number(json);
+		return take_number(scan);
 	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
 		size_t size = strlen(words[i]);
-		if ((size_t)(json->end - json->at) >= size && memcmp(json->at, words[i], size) == 0) {
-			json->at += size;
+		if ((size_t)(scan->end - scan->at) >= size && memcmp(scan->at, words[i], size) == 0) {
+			scan->at += size;
 			return true;
 		}
 	}
-	return json_fail(json, "a value is expected");
+	return scan_fail(scan, "a value is expected");
 }
 
 /* The name of a member and its colon, inside an object; nothing inside an array. */
-static bool take_name(struct json *json, char closing)
+static bool take_name(struct scan *scan, char closing)
 {
 	if (closing == ']')
 		return true;
-	return take_string(json, NULL, NULL) && json_take(json, ':', "':' is expected");
+	return take_string(scan, NULL, NULL) && scan_take(scan, ':', "':' is expected");
 }
 
 /* The brackets that are open, as the bytes that will close them. */
 struct brackets {
-	char closing[JSON_DEPTH_MAX];
+	char closing[SCAN_DEPTH_MAX];
 	size_t depth;
 };
 
 /* Open what comes next as long as it is an object or a list that holds something; *ret_empty: it ended with
  * one that does not. */
-static bool open_brackets(struct json *json, struct brackets *open, bool *ret_empty)
+static bool open_brackets(struct scan *scan, struct brackets *open, bool *ret_empty)
 {
 	*ret_empty = false;
-	for (int byte; (byte = json_next(json)) == '{' || byte == '[';) {
+	for (int byte; (byte = scan_next(scan)) == '{' || byte == '[';) {
 		char closing = byte == '{' ? '}' : ']';
-		if (open->depth == JSON_DEPTH_MAX)
-			return json_fail(json, "nested too deeply");
-		json->at++;
-		if (json_next(json) == closing) {
-			json->at++;
+		if (open->depth == SCAN_DEPTH_MAX)
+			return scan_fail(scan, "nested too deeply");
+		scan->at++;
+		if (scan_next(scan) == closing) {
+			scan->at++;
 			*ret_empty = true;
 			return true;
 		}
 		open->closing[open->depth++] = closing;
-		if (!take_name(json, closing))
+		if (!take_name(scan, closing))
 			return false;
 	}
 	return true;
 }
 
 /* Behind a value: close what ends here, or go to the next member. */
-static bool close_brackets(struct json *json, struct brackets *open)
+static bool close_brackets(struct scan *scan, struct brackets *open)
 {
 	while (open->depth) {
 		char closing = open->closing[open->depth - 1];
-		int byte = json_next(json);
+		int byte = scan_next(scan);
 		if (byte == ',') {
-			json->at++;
-			return take_name(json, closing);
+			scan->at++;
+			return take_name(scan, closing);
 		}
 		if (byte != closing)
-			return json_fail(json, closing == '}' ? "',' or '}' is expected"
+			return scan_fail(scan, closing == '}' ? "',' or '}' is expected"
 							      : "',' or ']' is expected");
-		json->at++;
+		scan->at++;
 		open->depth--;
 	}
 	return true;
 }
 
-bool json_skip(struct json *json, const char **ret_begin)
+bool scan_value(struct scan *scan, const char **ret_begin)
 {
 	struct brackets open = {.depth = 0};
-	json_next(json);
+	scan_next(scan);
 	if (ret_begin)
-		*ret_begin = json->at;
+		*ret_begin = scan->at;
 	do {
 		bool empty;
-		if (!open_brackets(json, &open, &empty) || (!empty && !take_scalar(json)) ||
-		    !close_brackets(json, &open))
+		if (!open_brackets(scan, &open, &empty) || (!empty && !take_scalar(scan)) ||
+		    !close_brackets(scan, &open))
 			return false;
 	} while (open.depth);
 	return true;
 }
 
-bool json_is_value(const char *text, size_t size)
+bool scan_is_value(const char *text, size_t size)
 {
-	struct json json = {text, text, text + size, NULL};
+	struct scan scan = {text, text, text + size, NULL};
 	const char *begin;
-	return json_skip(&json, &begin) && begin == text && json.at == json.end;
+	return scan_value(&scan, &begin) && begin == text && scan.at == scan.end;
 }

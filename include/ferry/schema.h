@@ -34,7 +34,8 @@
  * A member that is absent (or null) and not required is zero after decoding.  On the way out a NULL string,
  * list or pointer, an empty struct ferry_json, a zero enum without a name for it and a field whose `has` is
  * false are left out; everything else is written.  Raw JSON comes in as the same value, not with the same
- * spelling.  Integers end at 2^63 - 1 also in unsigned members: larger ones are refused both ways.
+ * spelling; null is a value of it, and satisfies `.required`.  Integers end at 2^63 - 1 also in unsigned
+ * members: larger ones are refused both ways.
  */
 #ifndef FERRY_SCHEMA_H
 #define FERRY_SCHEMA_H

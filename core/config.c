@@ -250,9 +250,12 @@ static int resolve_url(struct resolve *r, const char *text)
 		origin = r->file.path;
 		text = of_file;
 	}
-	if (!text)
-		return fail(r->err, FERRY_E_CONFIG,
-			    "there is no URL: pass one, such as memory:, or set FERRY_URL");
+	if (!text) {
+		code = environment_check(r->settings);
+		return code ? code
+			    : fail(r->err, FERRY_E_CONFIG,
+				   "there is no URL: pass one, such as memory:, or set FERRY_URL");
+	}
 	code = copy_url(r, text, &why);
 	return code ? fail(r->err, code, "%.200s: %s", origin, why.text) : 0;
 }

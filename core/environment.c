@@ -66,30 +66,68 @@ static bool key_of(const char *variable, const char *prefix, char key[SETTINGS_V
 	return name_is_attribute(key);
 }
 
-static int check_variable(struct settings *s, const char *variable, const char *prefix)
+/* A variable FERRY_<TRANSPORT>_... is one of its settings. */
+static int check_own(struct settings *s, const char *variable)
 {
-	char key[SETTINGS_VARIABLE_MAX];
-	if (!key_of(variable, prefix, key) || !environment_get(variable) ||
-	    has_variable(s, true, s->api->options, variable) ||
+	char prefix[SETTINGS_VARIABLE_MAX], key[SETTINGS_VARIABLE_MAX];
+	settings_variable(s, true, "", prefix);
+	if (!key_of(variable, prefix, key) || has_variable(s, true, s->api->options, variable) ||
 	    has_variable(s, false, config_bus_options, variable))
 		return 0;
 	return settings_unknown(s, SCOPE_OWN, key);
 }
 
-static int refuse_unknown(struct settings *s)
+/* The key of every bus that is nearest, or NULL. */
+static const char *nearest_of_bus(const char *key)
 {
-	char prefix[SETTINGS_VARIABLE_MAX], variable[SETTINGS_VARIABLE_MAX];
+	const char *keys[BUS_SETTINGS + 3] = {"url", "config", "transport_path"};
+	for (size_t i = 0; i < BUS_SETTINGS; i++)
+		keys[3 + i] = config_bus_options[i].name;
+	return name_nearest(key, keys, BUS_SETTINGS + 3);
+}
+
+/* Any other variable may be the program's own, unless it is nearly one of every bus. */
+static int check_bus(struct settings *s, const char *variable)
+{
+	char prefix[SETTINGS_VARIABLE_MAX], key[SETTINGS_VARIABLE_MAX], known[SETTINGS_VARIABLE_MAX];
+	if (s->api) {
+		settings_variable(s, true, "", prefix);
+		if (key_of(variable, prefix, key))
+			return 0;
+	}
+	const char *nearest = key_of(variable, "FERRY_", key) ? nearest_of_bus(key) : NULL;
+	if (!nearest || !name_is_misspelt(key, nearest))
+		return 0;
+	settings_variable(s, false, nearest, known);
+	if (strcmp(known, variable) == 0)
+		return 0;
+	return fail(
+		s->err, FERRY_E_CONFIG,
+		"the environment's %s is not known: expected a setting of every bus; did you mean '%s'? If "
+		"it is not for ferry, give it a name that is less like one",
+		variable, known);
+}
+
+/* Call `check` for every variable that has a value, until one fails. */
+static int check_variables(struct settings *s, int (*check)(struct settings *s, const char *variable))
+{
+	char variable[SETTINGS_VARIABLE_MAX];
 	int code = 0;
-	settings_variable(s, true, "", prefix);
 	for (char **entry = environ; entry && *entry && !code; entry++) {
 		size_t size = strcspn(*entry, "=");
 		if (size >= sizeof(variable))
 			continue;
 		memcpy(variable, *entry, size);
 		variable[size] = '\0';
-		code = check_variable(s, variable, prefix);
+		if (environment_get(variable))
+			code = check(s, variable);
 	}
 	return code;
+}
+
+int environment_check(struct settings *s)
+{
+	return check_variables(s, check_bus);
 }
 
 int environment_read(struct settings *s)
@@ -98,5 +136,7 @@ int environment_read(struct settings *s)
 	int code = put_variables(s, SCOPE_OWN, s->api->options);
 	if (!code)
 		code = put_variables(s, SCOPE_BUS, config_bus_options);
-	return code ? code : refuse_unknown(s);
+	if (!code)
+		code = check_variables(s, check_own);
+	return code ? code : environment_check(s);
 }

@@ -13,9 +13,15 @@
 const char *environment_get(const char *variable);
 
 /*
- * Put every setting that a variable gives.  A variable FERRY_<TRANSPORT>_... that is none is refused:
- * FERRY_E_CONFIG.  Other unknown variables are the program's own business.
+ * Put every setting that a variable gives.  FERRY_E_CONFIG: a variable FERRY_<TRANSPORT>_... is none of the
+ * transport's, or environment_check refuses one.
  */
 int environment_read(struct settings *s);
+
+/*
+ * FERRY_E_CONFIG for a variable that is nearly one of every bus, such as FERRY_SERVCE.  Other variables are
+ * the program's own business.  The settings need no transport.
+ */
+int environment_check(struct settings *s);
 
 #endif

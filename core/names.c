@@ -209,3 +209,10 @@ const char *name_nearest(const char *word, const char *const *candidates, size_t
 	}
 	return nearest;
 }
+
+bool name_is_misspelt(const char *word, const char *name)
+{
+	size_t length = strlen(word), size = strlen(name);
+	return length <= NEAREST_MAX && size <= NEAREST_MAX &&
+	       edit_distance(word, length, name, size) <= (size < 8 ? 1 : 2);
+}

@@ -32,5 +32,7 @@ bool names_collide(const char *a, const char *b);
 /* The candidate nearest to `word` by edit distance, or NULL when none is near: a distance over max(2, length
  * / 3), or as long as the word itself. */
 const char *name_nearest(const char *word, const char *const *candidates, size_t count);
+/* True when `word` can hardly mean anything but `name`: one edit away, of 8 characters or more two. */
+bool name_is_misspelt(const char *word, const char *name);
 
 #endif

@@ -271,15 +271,39 @@ Test(sources, the_file_comes_from_the_call_or_else_the_environment)
 		  err.text);
 }
 
+/* The program's own variables, those of other transports, and empty ones. */
 Test(sources, other_variables_are_the_programs_own)
 {
-	setenv("FERRY_URL_OF_SHOP", "x", 1);
-	setenv("FERRY_THREAD", "x", 1);
-	setenv("FERRY_VALIDATE", "x", 1);
+	static const char *const variables[] = {
+		"FERRY_HOME",
+		"FERRY_USER",
+		"FERRY_LOG",
+		"FERRY_DEBUG",
+		"FERRY_PORT",
+		"FERRY_VERSION",
+		"FERRY_TOKEN",
+		"FERRY_NATS_PASSWORD",
+		"FERRY_",
+		"FERRY_KAFKA_THREADS",
+		"FERRY_REDIS_TAKEOVER",
+		"FERRY_MEMORY_QUEUE",
+		"FERRY_CLOUD",
+		"FERRY_FULLNESS",
+		"FERRY_TIMEOUT",
+		"FERRY_VALIDATE",
+		"ferry_servce",
+		"FERRYSERVICE",
+		"SERVCE",
+		"FERRY_PUBLISH_TIMEOUTS_MS",
+		"FERRY_URL_OF_SHOP",
+		"FERRY_DURABLE_QUEUE",
+	};
+	for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++)
+		setenv(variables[i], "x", 1);
+	setenv("FERRY_SERVCE", "", 1);
 	setenv("FERRY_VALID_QUUE", "", 1);
-	setenv("FERRY_DURABLE_QUEUE", "x", 1);
 	struct config c = open_good("valid:", NULL);
-	cr_expect_eq(c.threads, 12);
+	cr_expect_str_eq(c.plugin.service, "default");
 	config_close(&c);
 }
 
@@ -384,6 +408,20 @@ static const struct {
 	{"FERRY_MEMORY_BUDGET", "1", {"FERRY_MEMORY_BUDGET is '1'", "from 1KiB to 1TiB"}},
 	{"FERRY_MAX_MESSAGE", "1MB", {"FERRY_MAX_MESSAGE is '1MB'", "a size"}},
 	{"FERRY_SERVICE", "a b", {"FERRY_SERVICE is 'a b'", "1 to 40 of"}},
+	/* nearly one of every bus */
+	{"FERRY_SERVCE", "shop", {"FERRY_SERVCE is not known", "did you mean 'FERRY_SERVICE'?"}},
+	{"FERRY_SERVICES", "shop", {"FERRY_SERVICES is not", "expected", "'FERRY_SERVICE'?"}},
+	{"FERRY_PUBLISH_TIMOUT", "1s", {"FERRY_PUBLISH_TIMOUT", "'FERRY_PUBLISH_TIMEOUT'?"}},
+	{"FERRY_THREAD", "2", {"FERRY_THREAD is not known", "did you mean 'FERRY_THREADS'?"}},
+	{"FERRY_FALL_FAST", "on", {"FERRY_FALL_FAST", "did you mean 'FERRY_FAIL_FAST'?"}},
+	{"FERRY_MAXMESSAGE", "1", {"FERRY_MAXMESSAGE", "did you mean 'FERRY_MAX_MESSAGE'?"}},
+	{"FERRY_MAX_MESSAGES", "1", {"FERRY_MAX_MESSAGES", "did you mean 'FERRY_MAX_MESSAGE'?"}},
+	{"FERRY_PASSWD", "hunter2", {"FERRY_PASSWD", "did you mean 'FERRY_PASSWORD'?"}},
+	{"FERRY_PASSWORDFILE", "hunter2", {"FERRY_PASSWORDFILE", "'FERRY_PASSWORD_FILE'?"}},
+	{"FERRY_URI", "valid://u:hunter2@h", {"FERRY_URI", "did you mean 'FERRY_URL'?"}},
+	{"FERRY_CONFG", "/hunter2", {"FERRY_CONFG", "did you mean 'FERRY_CONFIG'?"}},
+	{"FERRY_TRANSPORTPATH", "/x", {"FERRY_TRANSPORTPATH", "did you mean 'FERRY_TRANSPORT_PATH'?"}},
+	{"FERRY_service", "shop", {"FERRY_service is not known", "did you mean 'FERRY_SERVICE'?"}},
 	{"FERRY_CONFIG", "ferry.json", {"FERRY_CONFIG", "absolute path"}},
 	{"FERRY_CONFIG", "/nowhere/ferry.json", {"FERRY_CONFIG: /nowhere/ferry.json", "No such file"}},
 };
@@ -400,6 +438,12 @@ Test(sources, a_bad_variable_is_named_with_what_was_expected)
 			   WORDS(words[0], words[1], words[2]));
 		unsetenv(bad_variables[i].variable);
 	}
+}
+
+Test(sources, a_misspelt_variable_explains_that_there_is_no_url)
+{
+	setenv("FERRY_ULR", "valid:", 1);
+	expect_bad("FERRY_ULR", NULL, NULL, WORDS("FERRY_ULR is not known", "did you mean 'FERRY_URL'?"));
 }
 
 Test(sources, a_quoted_value_is_cut_between_characters)

@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <ferry/ferry.h>
+
 #include "config.h"
 #include "setting.h"
 
@@ -557,6 +559,175 @@ Test(sources, a_file_that_cannot_be_trusted_or_read_is_refused)
 	write_text(file, "{}");
 	cr_assert_eq(truncate(file, (1 << 20) + 1), 0);
 	expect_bad("large", "valid:", file, WORDS(file, "too large", "at most 1048576 bytes"));
+}
+
+/* ---- secrets ---- */
+
+/* A configuration, and where its secret is. */
+struct input {
+	char url[200]; /* "": none */
+	const char *variables[2][2];
+	char members[300]; /* of the file's object; "": no file */
+};
+
+static const struct input holders[] = {
+	{.url = "valid://me:hunter2@h"},
+	{.url = "valid://hunter2@h"},
+	{.url = "valid:hunter2@h"},
+	{.url = "valid:?password=hunter2"},
+	{.url = "valid:?native.sasl.password=hunter2"},
+	{.url = "valid://me:hunter2@h?password=hunter3"},
+	{.url = "valid:?password_file=hunter2"},
+	{.variables = {{"FERRY_URL", "valid://me:hunter2@h"}}},
+	{.variables = {{"FERRY_URL", "valid://me:hun/hunter2@h"}}},
+	{.url = "valid:", .variables = {{"FERRY_PASSWORD", "hunter2"}}},
+	{.url = "valid:", .variables = {{"FERRY_VALID_PASSWORD", "hunter2"}}},
+	{.url = "valid:", .variables = {{"FERRY_PASSWORD_FILE", secret_file}}},
+	{.url = "valid:", .variables = {{"FERRY_PASSWORD_FILE", "hunter2"}}},
+	{.url = "valid:", .variables = {{"FERRY_CONFIG", "hunter2"}}},
+	{.members = "\"url\": \"valid://me:hunter2@h\""},
+	{.url = "valid:", .members = "\"password\": \"hunter2\""},
+	{.url = "valid:", .members = "\"password_file\": \"hunter2\""},
+	{.url = "valid:", .members = "\"valid\": {\"password\": \"hunter2\"}"},
+	{.url = "valid:", .members = "\"valid\": {\"native.sasl.password\": \"hunter2\"}"},
+	{.url = "valid:", .members = "\"url\": \"redis://me:hunter2@h\""},
+	{.url = "valid:", .members = "\"kafka\": {\"password\": \"hunter2\"}"},
+};
+
+/* A mistake beside it. */
+static const struct input mistakes[] = {
+	{.url = "quue=5"},
+	{.url = "pasword=hunter2"},
+	{.url = "queue=0"},
+	{.url = "queue=5&queue=6"},
+	{.url = "native.x=hunter2&native.x=hunter2"},
+	{.url = "queue"},
+	{.url = "queue=%"},
+	{.url = "queue=%00"},
+	{.url = "mode=%FF"},
+	{.url = "service=a%20b"},
+	{.variables = {{"FERRY_VALID_QUUE", "5"}}},
+	{.variables = {{"FERRY_VALID_PASWORD", "hunter2"}}},
+	{.variables = {{"FERRY_PASSWRD", "hunter2"}}},
+	{.variables = {{"FERRY_VALID_PASSWORD", "hunter2\xFF"}}},
+	{.variables = {{"FERRY_THREADS", "0"}}},
+	{.members = "\"treads\": 5"},
+	{.members = "\"pasword\": \"hunter2\""},
+	{.members = "\"threads\": 0"},
+	{.members = "\"threads\": 1, \"threads\": 1"},
+	{.members = "\"x\": {\"hunter2 \": 1, \"hunter2 \": 1}"},
+	{.members = "\"password\": [\"hunter2\"]"},
+	{.members = "\"password\": \"hunter2"},
+	{.members = "\"password\": hunter2"},
+	{.members = "\"password\": \"hunter2\xFF\""},
+	{.members = "\"password\": \"hunter2\\u0000\""},
+	{.members = "\"service\": \"a b\"} hunter2"},
+};
+
+static struct input both(const struct input *holder, const struct input *mistake)
+{
+	struct input in = *holder;
+	if (mistake->url[0])
+		snprintf(in.url + strlen(in.url), sizeof(in.url) - strlen(in.url), "%s%s",
+			 strchr(in.url, '?') ? "&" : "?", mistake->url);
+	in.variables[1][0] = mistake->variables[0][0];
+	in.variables[1][1] = mistake->variables[0][1];
+	if (mistake->members[0])
+		snprintf(in.members + strlen(in.members), sizeof(in.members) - strlen(in.members), "%s%s",
+			 in.members[0] ? ", " : "", mistake->members);
+	return in;
+}
+
+static int open_input(const struct input *in, struct config *config, struct ferry_error *err)
+{
+	char text[400];
+	for (size_t i = 0; i < 2; i++) {
+		if (in->variables[i][0])
+			setenv(in->variables[i][0], in->variables[i][1], 1);
+	}
+	snprintf(text, sizeof(text), "{%s}", in->members);
+	write_text(file, text);
+	/* Without a file of the call FERRY_CONFIG can be wrong. */
+	int code = config_open(config, in->url[0] ? in->url : NULL,
+			       FERRY_OPTIONS(ferry_bus_options, .config = in->members[0] ? file : NULL),
+			       &host, err);
+	for (size_t i = 0; i < 2; i++) {
+		if (in->variables[i][0])
+			unsetenv(in->variables[i][0]);
+	}
+	return code;
+}
+
+Test(sources, no_mistake_brings_a_secret_into_an_error)
+{
+	write_text(secret_file, "hunter2\n");
+	for (size_t i = 0; i < sizeof(holders) / sizeof(holders[0]); i++) {
+		struct config c;
+		struct ferry_error err = {0};
+		int code = open_input(&holders[i], &c, &err);
+		cr_expect_null(strstr(err.text, "hunter"), "%zu: a secret in: %s", i, err.text);
+		cr_expect(code || !strstr(c.plugin.url, "hunter"), "%zu: a secret in the URL for logs", i);
+		config_close(&c);
+		for (size_t k = 0; k < sizeof(mistakes) / sizeof(mistakes[0]); k++) {
+			struct input in = both(&holders[i], &mistakes[k]);
+			/* A query needs a URL of the call's, which then wins. */
+			if (mistakes[k].url[0] && !holders[i].url[0])
+				continue;
+			code = open_input(&in, &c, &err);
+			cr_expect_neq(code, 0, "%zu, %zu: the mistake is not noticed", i, k);
+			cr_expect_null(strstr(err.text, "hunter"), "%zu, %zu: a secret in: %s", i, k,
+				       err.text);
+			config_close(&c);
+		}
+	}
+}
+
+struct log {
+	int lines;
+	bool has_secret;
+};
+
+static void read_log(int level, const char *text, void *ctx)
+{
+	struct log *log = ctx;
+	(void)level;
+	log->lines++;
+	log->has_secret |= strstr(text, "hunter") != NULL;
+}
+
+static int reject(struct ferry_message *message, void *ctx)
+{
+	(void)ctx;
+	ferry_message_fail(message, FERRY_E_INVALID, "not wanted");
+	return FERRY_REJECT;
+}
+
+/* A whole bus, whose password is in every place at once, logs what it drops and no secret. */
+Test(sources, no_secret_is_in_a_log)
+{
+	struct log log = {0, false};
+	struct ferry_error err = {0};
+	struct ferry_publisher *publisher = NULL;
+	write_text(file, "{\"password\": \"hunter2\", \"url\": \"memory://me:hunter2@h\"}");
+	setenv("FERRY_PASSWORD", "hunter2", 1);
+	setenv("FERRY_URL", "memory://me:hunter2@h", 1);
+	struct ferry_bus *bus =
+		ferry_bus_open("memory://me:hunter2@h",
+			       FERRY_OPTIONS(ferry_bus_options, .log = read_log, .hook_ctx = &log,
+					     .config = file, .transport_path = PLUGINS "/../../lib"),
+			       &err);
+	cr_assert_not_null(bus, "%s", err.text);
+	cr_assert_eq(ferry_subscribe(bus, "a", reject, NULL,
+				     FERRY_OPTIONS(ferry_handler_options, .dlq = FERRY_OFF), &err),
+		     0, "%s", err.text);
+	cr_assert_eq(ferry_bus_start(bus, 0, &err), 0, "%s", err.text);
+	cr_assert_eq(ferry_publisher_open(bus, "a", NULL, &publisher, &err), 0, "%s", err.text);
+	cr_assert_eq(ferry_publish(publisher, "x", 1, NULL, &err), 0, "%s", err.text);
+	ferry_publisher_close(publisher);
+	cr_assert_eq(ferry_bus_stop(bus, 5000, NULL, &err), 0, "%s", err.text);
+	ferry_bus_close(bus);
+	cr_expect_gt(log.lines, 0, "nothing was logged");
+	cr_expect_not(log.has_secret, "a secret in a log");
 }
 
 /* ---- memory ---- */

@@ -40,12 +40,18 @@ void run_fail(struct run *run, const char *format, ...)
 const char *run_text(struct run *run, const char *format, ...)
 {
 	va_list arguments;
-	char *text;
 	va_start(arguments, format);
-	int size = vasprintf(&text, format, arguments);
+	int length = vsnprintf(NULL, 0, format, arguments);
 	va_end(arguments);
-	CHECK(run, size >= 0, "out of memory");
-	return text;
+	CHECK(run, length >= 0, "a text cannot be made: %s", format);
+	struct text *text = malloc(sizeof *text + (size_t)length + 1);
+	CHECK(run, text, "out of memory");
+	va_start(arguments, format);
+	vsnprintf(text->text, (size_t)length + 1, format, arguments);
+	va_end(arguments);
+	text->next = run->texts;
+	run->texts = text;
+	return text->text;
 }
 
 int64_t run_random(struct run *run, int64_t from, int64_t to)
@@ -218,13 +224,14 @@ void run_begin(struct run *run)
 	run_wait_ready(run, dead);
 }
 
-void run_consumers(struct run *run, unsigned count)
+struct process *run_consumers(struct run *run, unsigned count)
 {
-	struct process *started[8];
+	struct process *first = &run->processes[run->process_count];
 	for (unsigned i = 0; i < count; i++)
-		started[i] = run_start(run, ROLE_CONSUME, run_text(run, "c%u", i + 1), NULL);
+		run_start(run, ROLE_CONSUME, run_text(run, "c%u", i + 1), NULL);
 	for (unsigned i = 0; i < count; i++)
-		run_wait_ready(run, started[i]);
+		run_wait_ready(run, &first[i]);
+	return first;
 }
 
 /* Stop all of a role that still run. */

@@ -92,8 +92,14 @@ struct fault {
 	int64_t over_us; /* the disturbance itself was over */
 };
 
+struct text {
+	struct text *next;
+	char text[];
+};
+
 struct run {
 	const struct settings *settings;
+	struct text *texts;
 	uint64_t random;
 	char id[9], topic[40], group[40], dead_topic[90], folder[400];
 	int64_t begun_us;
@@ -119,7 +125,7 @@ _Noreturn void run_fail(struct run *run, const char *format, ...) __attribute__(
 			run_fail((run), __VA_ARGS__); \
 	} while (0)
 
-/* A text of this run, for the arguments of a process; freed never, there are few. */
+/* A text that lives as long as the run. */
 const char *run_text(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int64_t run_random(struct run *run, int64_t from, int64_t to);
 
@@ -176,8 +182,9 @@ void run_control(struct run *run, const char *verb);
 
 /* Choose the run's numbers by the seed, start the reader of dead letters. */
 void run_begin(struct run *run);
-/* Start `count` consumers, c1, c2, ..., with the run's options, and wait until they are ready. */
-void run_consumers(struct run *run, unsigned count);
+/* Start `count` consumers, c1, c2, ..., with the run's options, and wait until they are ready.  Returns the
+ * first. */
+struct process *run_consumers(struct run *run, unsigned count);
 /* Wait until all is settled, stop everything in order, sweep, and ask the oracle; prints the run's line. */
 void run_finish(struct run *run);
 

@@ -102,7 +102,7 @@ void scenario_freeze_consumer(struct run *run)
 {
 	unsigned load = (unsigned)run_random(run, 300, 800);
 	run_begin(run);
-	unsigned count = (unsigned)run->concurrency; /* held ones */
+	unsigned count = (unsigned)run_random(run, 1, run->concurrency); /* held ones */
 	struct calls held = {.first = load, .count = count, .outcome = '?'};
 	run->mix.other = 50;
 	struct process *frozen = run_start(run, ROLE_CONSUME, "c1", NULL);
@@ -110,7 +110,7 @@ void scenario_freeze_consumer(struct run *run)
 	publish_held(run, load, count);
 	CHECK(run, run_until(run, have_calls, &held, RESUME_MS), "the held messages do not come");
 
-	run->concurrency = (int)count + 2;
+	run->concurrency = (int)count + 2; /* of the others */
 	struct process *publisher = start_load(run, 0, load, run_random(run, 150, 400));
 	for (int i = 2; i <= 3; i++)
 		run_wait_ready(run, run_start(run, ROLE_CONSUME, run_text(run, "c%d", i), NULL));

@@ -75,9 +75,9 @@ void scenario_kill_publisher(struct run *run)
 {
 	unsigned count = 9000; /* more than it comes to publish */
 	run_begin(run);
-	run->work_us /= 4;
+	run->work_us = (int)run_random(run, 2000, 8000);
 	run->mix.other = 50;
-	run_consumers(run, 2);
+	struct process *consumers = run_consumers(run, 2);
 	for (unsigned round = 0; round < 2; round++) {
 		struct count want = {.confirmed = (unsigned)run_random(run, 50, 1500)};
 		struct process *publisher =
@@ -89,6 +89,9 @@ void scenario_kill_publisher(struct run *run)
 		want.publisher = publisher;
 		CHECK(run, run_until(run, is_confirmed, &want, RESUME_MS), "the publisher does not come on");
 		process_kill(run, publisher);
+		/* A consumer that stops in order now has much to hand back. */
+		run_stop(run, &consumers[round]);
+		run_wait_ready(run, run_start(run, ROLE_CONSUME, run_text(run, "c%u", round + 3), NULL));
 	}
 	struct process *publisher =
 		run_start(run, ROLE_PUBLISH, "load", run_text(run, "first=%u", 2 * count), "count=100", NULL);

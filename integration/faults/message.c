@@ -20,17 +20,22 @@ int64_t random_between(uint64_t *state, int64_t from, int64_t to)
 
 enum kind message_kind(const struct mix *mix, uint64_t seed, unsigned number)
 {
+	const struct {
+		enum kind kind;
+		unsigned share;
+	} shares[] = {{KIND_FLAKY, mix->flaky},
+		      {KIND_REJECT, mix->reject},
+		      {KIND_HOPELESS, mix->hopeless},
+		      {KIND_OTHER, mix->other},
+		      {KIND_LARGE, mix->large}};
 	uint64_t state = seed ^ ((uint64_t)number << 32);
 	int64_t at = random_between(&state, 0, 999);
-	if ((at -= mix->flaky) < 0)
-		return KIND_FLAKY;
-	if ((at -= mix->reject) < 0)
-		return KIND_REJECT;
-	if ((at -= mix->hopeless) < 0)
-		return KIND_HOPELESS;
-	if ((at -= mix->other) < 0)
-		return KIND_OTHER;
-	return (at -= mix->large) < 0 ? KIND_LARGE : KIND_GOOD;
+	for (size_t i = 0; i < sizeof shares / sizeof shares[0]; i++) {
+		at -= shares[i].share;
+		if (at < 0)
+			return shares[i].kind;
+	}
+	return KIND_GOOD;
 }
 
 static char filler(unsigned number, size_t at)

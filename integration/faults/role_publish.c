@@ -185,7 +185,7 @@ static struct sender *sender_new(const struct arguments *a)
 			     .hopeless = (unsigned)argument_number(a, "hopeless", 0),
 			     .other = (unsigned)argument_number(a, "other", 0),
 			     .large = (unsigned)argument_number(a, "large", 0)};
-	s.kind = *argument(a, "kind", "");
+	s.kind = (unsigned char)*argument(a, "kind", "");
 	s.abort_at = argument_number(a, "abort", -1);
 	s.max_size = argument_number(a, "max_size", 200);
 	s.deadline_ms = argument_number(a, "deadline_ms", 30000);

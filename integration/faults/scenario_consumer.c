@@ -52,27 +52,23 @@ static void say_to_consumers(struct run *run, const char *word)
 			process_say(run, &run->processes[i], word);
 }
 
-static struct process *find_process(struct run *run, const struct process *process)
-{
-	return &run->processes[process - run->processes];
-}
-
 /* ---- kill -9 inside a handler ---- */
 
 void scenario_kill_consumer(struct run *run)
 {
 	unsigned load = (unsigned)run_random(run, 300, 1000);
 	run_begin(run);
-	run_consumers(run, 3);
+	struct process *consumers = run_consumers(run, 4);
 	struct process *publisher = start_load(run, 0, load, run_random(run, 150, 400));
 	run_wait_ends(run, (unsigned)run_random(run, 20, load / 3));
+	process_kill(run, &consumers[run_random(run, 0, 3)]); /* wherever it is */
 
 	struct calls held = {.first = load, .count = 1, .outcome = '?'};
 	publish_held(run, load, 1);
 	CHECK(run, run_until(run, have_calls, &held, RESUME_MS), "the held message does not come");
 	struct delivery *call = run_delivery(run, load, NULL);
 	run_pass(run, run_random(run, 0, 800)); /* long enough for its lease to be renewed, or not */
-	struct process *victim = find_process(run, call->process);
+	struct process *victim = &run->processes[call->process - run->processes];
 	process_kill(run, victim);
 	int64_t killed_us = now_us();
 

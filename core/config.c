@@ -278,6 +278,9 @@ static int resolve(struct resolve *r, const char *text, const struct ferry_host 
 	if (result == 0)
 		result = loader_load(host, r->url.scheme, r->options.transport_path, &r->config->transport,
 				     r->err);
+	/* It may be because of a misspelt FERRY_TRANSPORT_PATH. */
+	if (result == FERRY_E_NOT_FOUND && environment_check(r->settings))
+		result = FERRY_E_CONFIG;
 	if (result == 0)
 		result = read_settings(r);
 	if (result == 0)

@@ -442,10 +442,15 @@ Test(sources, a_bad_variable_is_named_with_what_was_expected)
 	}
 }
 
-Test(sources, a_misspelt_variable_explains_that_there_is_no_url)
+Test(sources, a_misspelt_variable_explains_what_is_missing)
 {
 	setenv("FERRY_ULR", "valid:", 1);
 	expect_bad("FERRY_ULR", NULL, NULL, WORDS("FERRY_ULR is not known", "did you mean 'FERRY_URL'?"));
+	unsetenv("FERRY_ULR");
+	unsetenv("FERRY_TRANSPORT_PATH");
+	setenv("FERRY_TRANSPORTS_PATH", PLUGINS, 1);
+	expect_bad("FERRY_TRANSPORTS_PATH", "no-such-one:", NULL,
+		   WORDS("FERRY_TRANSPORTS_PATH is not known", "did you mean 'FERRY_TRANSPORT_PATH'?"));
 }
 
 Test(sources, a_quoted_value_is_cut_between_characters)

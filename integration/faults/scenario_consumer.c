@@ -181,6 +181,22 @@ static unsigned replace_dead(struct run *run, struct victims *victims)
 	return deaths;
 }
 
+/* Make the group, so that all messages wait for the first consumer.  Returns how many deaths are allowed. */
+static unsigned prepare_abort(struct run *run, unsigned killer)
+{
+	struct process *first = run_start(run, ROLE_CONSUME, "c0", NULL);
+	run_wait_ready(run, first);
+	bool exact = first->capabilities & FERRY_CAP_HANDBACK_EXACT;
+	run_stop(run, first);
+	struct process *publisher =
+		run_start(run, ROLE_PUBLISH, "load", run_text(run, "count=%d", NEIGHBOURS + 1),
+			  run_text(run, "abort=%u", killer), NULL);
+	run_wait_done(run, publisher, RESUME_MS);
+	/* Where a hand-back counts as a delivery the guard needs more room, is slower, and still ends. */
+	run->max_deliveries = run->max_retries + (exact ? (int)run_random(run, 2, 6) : 6);
+	return (unsigned)run->max_deliveries * (exact ? 1 : 2) + 2;
+}
+
 void scenario_abort(struct run *run)
 {
 	struct victims victims = {.count = (unsigned)run_random(run, 1, 2),
@@ -189,22 +205,11 @@ void scenario_abort(struct run *run)
 	run_begin(run);
 	run->takeover_ms = 1000;
 	run->max_retries = (int)run_random(run, 1, 2);
-	run->max_deliveries = run->max_retries + 6; /* the default */
 	run->work_us = (int)run_random(run, 5000, 40000);
 	run->mix = (struct mix){.flaky = 30};
-	struct process *first = run_start(run, ROLE_CONSUME, "c0", NULL); /* makes the group */
-	run_wait_ready(run, first);
-	run_stop(run, first);
-	struct process *publisher =
-		run_start(run, ROLE_PUBLISH, "load", run_text(run, "count=%d", NEIGHBOURS + 1),
-			  run_text(run, "abort=%u", victims.killer), NULL);
-	run_wait_done(run, publisher, RESUME_MS);
-
+	unsigned most = prepare_abort(run, victims.killer);
 	for (unsigned i = 0; i < victims.count; i++)
 		victims.process[i] = start_victim(run, i + 1);
-	/* Where a hand-back counts as a delivery the guard is slower, and still ends. */
-	unsigned most =
-		(unsigned)run->max_deliveries * (first->capabilities & FERRY_CAP_HANDBACK_EXACT ? 1 : 2) + 2;
 	while (!run->messages[victims.killer].dead) {
 		CHECK(run, run_until(run, is_decided, &victims, run->takeover_ms + RESUME_MS),
 		      "the message that kills comes no more, and is not dead-lettered, after %u deaths",

@@ -1,14 +1,17 @@
 # lib.sh - what the scripts of this folder share: services, their ports, and their processes.
 #
-# A service is a folder $state/NAME:
+# A service (nats-cluster) has nodes (1 2 3), each a server; table.txt lists them. For a node that clients
+# reach through a proxy there is also the process NODE-link. The service's folder $state/SERVICE has
 #
 #	ports           one "KEY=PORT" a line, chosen at the first up, kept until down
+#	made            since the first up has succeeded
 #	PROCESS.pid     "PID START": the pid, and when it was started, by which a pid that the
 #	                system has given to somebody else is told from ours
 #	PROCESS.log     what the process wrote, kept after down
-#	and what the server itself keeps
+#	PROCESS.begin   where in it the last start's lines begin
+#	NODE.conf       the server's settings, and whatever else the server itself keeps
 #
-# Whoever changes a service holds the lock on $state/NAME.lock.
+# Whoever changes a service holds the lock on $state/SERVICE.lock.
 # shellcheck shell=sh
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -24,23 +27,29 @@ fail() {
 	exit 1
 }
 
-# Services and their kinds, from the table that the compose file agrees with.
-services() {
-	awk '!/^#/ && NF { print $1 }' "$here/table.txt"
+# rows WANTED - the table's rows whose service is WANTED, or all with none.
+rows() {
+	awk -v wanted="${1:-}" '!/^#/ && NF && (wanted == "" || $1 == wanted)' "$here/table.txt"
 }
 
-# choose NAME - make NAME the service that all below is about, and hold its lock until the script ends.
+services() {
+	rows | awk '!seen[$1]++ { print $1 }'
+}
+
+# choose SERVICE - what all below is about; holds its lock until the script, or its subshell, ends.
 choose() {
-	services | grep -qx -- "$1" || fail "there is no service '$1': only $(services | tr '\n' ' ')"
+	[ -n "$(rows "$1")" ] || fail "there is no service '$1': only $(services | xargs)"
 	service=$1
 	folder=$state/$1
+	# kafka39-sasl is of the kind kafka
 	kind=${1%%-*}
 	kind=${kind%39}
+	nodes=$(rows "$1" | awk '{ print $2 }')
+	linked=$(rows "$1" | awk '$3 == "yes" { print $2 }')
+	processes="$nodes $(echo "$linked" | sed 's/$/-link/')"
 	mkdir -p "$state"
 	exec 9>"$state/$1.lock"
 	flock -w 300 9 || fail "another run holds $state/$1.lock for 5 minutes already"
-	# shellcheck source=/dev/null
-	. "$here/tls.sh"
 	# shellcheck source=/dev/null
 	. "$here/$kind.sh"
 }
@@ -60,16 +69,30 @@ free_port() {
 	fail "no free port was found"
 }
 
-# choose_ports KEY... - one for each.
+# choose_ports - NODE for the server, NODE-link for its proxy, and NODE-NAME for what the table names.
 choose_ports() {
 	: >"$folder/ports"
-	for key in "$@"; do
-		echo "$key=$(free_port)" >>"$folder/ports"
+	rows "$service" | awk '{
+		print $2
+		if ($3 == "yes") print $2 "-link"
+		for (i = 5; i <= NF; i++) print $2 "-" $i
+	}' | while read -r key; do
+		number=$(free_port) || exit 1
+		echo "$key=$number" >>"$folder/ports"
 	done
 }
 
 port() {
 	sed -n "s/^$1=//p" "$folder/ports"
+}
+
+# addresses KEY... - 127.0.0.1:PORT of each, with commas.
+addresses() {
+	list=
+	for key in "$@"; do
+		list="$list,127.0.0.1:$(port "$key")"
+	done
+	echo "${list#,}"
 }
 
 # ---- processes ----
@@ -87,95 +110,110 @@ alive() {
 	[ -n "$started" ] && [ "$(start_time "$pid")" = "$started" ]
 }
 
+all_alive() {
+	for process in $processes; do
+		alive "$process" || return 1
+	done
+}
+
+# most_alive - whether more than half of the nodes run, so that they can agree.
+most_alive() {
+	balance=0
+	for node in $nodes; do
+		if alive "$node"; then balance=$((balance + 1)); else balance=$((balance - 1)); fi
+	done
+	[ "$balance" -gt 0 ]
+}
+
 # launch PROCESS COMMAND... - start it in the service's folder, in a session of its own.
 launch() {
-	name=$1
+	launched=$1
+	awaited=$1
 	shift
-	touch "$folder/$name.log"
-	log_begin=$(($(wc -c <"$folder/$name.log") + 1))
+	touch "$folder/$launched.log"
+	echo $(($(wc -c <"$folder/$launched.log") + 1)) >"$folder/$launched.begin"
 	cd "$folder" || return 1
-	setsid "$@" >>"$name.log" 2>&1 </dev/null 9>&- &
-	echo "$! $(start_time $!)" >"$name.pid"
+	setsid "$@" >>"$launched.log" 2>&1 </dev/null 9>&- &
+	echo "$! $(start_time $!)" >"$launched.pid"
 }
 
-# said TEXT - whether the process launched last has written a line with the pattern since.
+# log_of PROCESS - what it has written since its last start.
+log_of() {
+	tail -c "+$(cat "$folder/$1.begin")" "$folder/$1.log"
+}
+
+# said PROCESS PATTERN - whether a line with it is among that.
 said() {
-	tail -c "+$log_begin" "$folder/$name.log" | grep -q -- "$1"
+	log_of "$1" | grep -q -- "$2"
 }
 
-# await SECONDS COMMAND... - until it succeeds, or the process launched last has died.
+# await SECONDS PROCESS COMMAND... - until the command succeeds; not when the process has died, or too late.
 await() {
+	awaited=$2
 	deadline=$(($(date +%s) + $1))
-	shift
+	shift 2
 	until "$@"; do
-		alive "$name" || return 1
-		[ "$(date +%s)" -lt "$deadline" ] || return 1
+		alive "$awaited" && [ "$(date +%s)" -lt "$deadline" ] || return 1
 		sleep 0.05
 	done
 }
 
-# not_up - say so, with the end of the log.
+# not_up - say which process it was that `await` has given up, with the end of its log.
 not_up() {
-	tail -c "+$log_begin" "$folder/$name.log" | tail -n 20 >&2
-	echo "brokers: $service: $name did not come up; its log is $folder/$name.log" >&2
+	log_of "$awaited" | tail -n 20 >&2
+	echo "brokers: $service: $awaited did not come up; its log is $folder/$awaited.log" >&2
 }
 
-# finish PROCESS SIGNAL - end it and wait until it is gone; one that does not heed the signal is killed.
+# finish SIGNAL PROCESS... - end them and wait until they are gone; after a minute without mercy.
 finish() {
-	alive "$1" || {
-		rm -f "$folder/$1.pid"
-		return 0
-	}
-	kill "-$2" "$pid"
+	signal=$1
+	shift
+	for process in "$@"; do
+		! alive "$process" || kill "-$signal" "$pid"
+	done
 	deadline=$(($(date +%s) + 60))
-	while alive "$1"; do
-		[ "$(date +%s)" -lt "$deadline" ] || kill -KILL "$pid" 2>/dev/null || :
-		sleep 0.02
-	done
-	rm -f "$folder/$1.pid"
-}
-
-# ---- services ----
-
-# every_process - the service's servers, and for each that clients reach through a proxy its NODE-link.
-every_process() {
-	"${kind}_nodes" | tr ' ' '\n'
-	"${kind}_links" | tr ' ' '\n' | sed 's/$/-link/'
-}
-
-# all_alive - whether every process of the service runs.
-all_alive() {
-	for process in $(every_process); do
-		alive "$process" || return 1
+	for process in "$@"; do
+		while alive "$process"; do
+			[ "$(date +%s)" -lt "$deadline" ] || kill -KILL "$pid" 2>/dev/null || :
+			sleep 0.02
+		done
+		rm -f "$folder/$process.pid"
 	done
 }
+
+# ---- links ----
 
 # build_proxy - compile it when its sources are newer.
 build_proxy() {
 	proxy=$state/proxy
 	[ ! -x "$proxy" ] || [ -n "$(find "$root"/integration/proxy*.[ch] -newer "$proxy")" ] || return 0
-	"${CC:-cc}" -std=c11 -D_GNU_SOURCE -O2 -o "$proxy.$$" "$root/integration/proxy.c" \
+	"${CC:-cc}" -std=c11 -D_GNU_SOURCE -O2 -o "$proxy.$service" "$root/integration/proxy.c" \
 		"$root/integration/proxy_link.c" "$root/integration/proxy_flow.c" || fail "the proxy cannot be built"
-	mv "$proxy.$$" "$proxy"
+	mv "$proxy.$service" "$proxy"
 }
 
 start_links() {
-	for node in $("${kind}_links"); do
+	for node in $linked; do
 		alive "$node-link" && continue
 		build_proxy
 		launch "$node-link" "$proxy" "$(port "$node-link")" "$(port "$node")" "$node-link.sock"
-		await 30 said 'listening on' || return 1
+		await 30 "$node-link" said "$node-link" 'listening on' || return 1
 	done
 }
 
 # tell_links COMMAND... - what proxy.c knows.
 tell_links() {
-	for node in $("${kind}_links"); do
+	for node in $linked; do
 		# A relative name, for the name of a socket must be short.
 		(cd "$folder" && "$state/proxy" --send "$node-link.sock" "$@") ||
 			fail "$service: the proxy before $node has not done it"
 	done
 }
+
+# ---- services ----
+
+# Each kind's file has KIND_configure (write the settings of all nodes), KIND_start NODE, KIND_settled (wait until
+# what runs is of use to clients) and KIND_env (print variables).
 
 # start_nodes NODE... - those that do not run yet, and the proxies.
 start_nodes() {
@@ -194,12 +232,7 @@ quote() {
 	esac
 }
 
-# say NAME VALUE - a line of env.
+# say NAME VALUE - a line of env: FERRY_TEST_, the service (REDIS_TLS), and NAME.
 say() {
-	printf "export FERRY_TEST_%s=%s\n" "$1" "$(quote "$2")"
-}
-
-# what the service's variables begin with: REDIS, REDIS_TLS
-prefix() {
-	echo "$service" | tr 'a-z-' 'A-Z_'
+	printf 'export FERRY_TEST_%s_%s=%s\n' "$(echo "$service" | tr 'a-z-' 'A-Z_')" "$1" "$(quote "$2")"
 }

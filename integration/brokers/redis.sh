@@ -1,21 +1,8 @@
 # redis.sh - Redis or Valkey: one server, one behind TLS, or a master with a replica.
 #
 # FERRY_REDIS_SERVER names another server program than redis-server. The users of redis.acl exist in all;
-# only behind TLS has who gives no name no rights.
+# only behind TLS has who gives no name no rights. There, the node wronghost has a certificate for another host.
 # shellcheck shell=sh disable=SC2154
-
-# redis-tls has a second server, whose certificate is for another host.
-redis_nodes() {
-	case $service in
-	redis-replica) echo "server replica" ;;
-	redis-tls) echo "server wronghost" ;;
-	*) echo server ;;
-	esac
-}
-
-redis_links() {
-	echo server
-}
 
 redis_users() {
 	case $service in
@@ -42,9 +29,8 @@ END
 }
 
 redis_configure() {
-	[ "$service" != redis-tls ] || tls_make
 	redis_users >"$folder/users.acl"
-	for node in $(redis_nodes); do
+	for node in $nodes; do
 		mkdir -p "$folder/$node"
 		{
 			redis_listen "$node"
@@ -65,27 +51,27 @@ END
 
 redis_start() {
 	launch "$1" "${FERRY_REDIS_SERVER:-redis-server}" "$folder/$1.conf"
-	await 30 said 'Ready to accept connections'
+	await 30 "$1" said "$1" 'Ready to accept connections'
 }
 
 redis_replicates() {
-	redis_program=${FERRY_REDIS_SERVER:-redis-server}
-	"${redis_program%-server}-cli" -p "$(port server)" info replication | grep -q state=online
+	program=${FERRY_REDIS_SERVER:-redis-server}
+	"${program%-server}-cli" -p "$(port server)" info replication | grep -q state=online
 }
 
 redis_settled() {
-	[ "$service" != redis-replica ] || ! all_alive || await 30 redis_replicates
+	[ "$service" != redis-replica ] || ! all_alive || await 30 replica redis_replicates
 }
 
 redis_env() {
 	if [ "$service" = redis-tls ]; then
 		query="ca_file=$folder/tls/ca.crt"
-		say REDIS_TLS_URL "rediss://app:app-secret@localhost:$(port server-link)?$query"
-		say REDIS_TLS_WRONG_HOST_URL "rediss://app:app-secret@localhost:$(port wronghost)?$query"
-		say REDIS_TLS_FOLDER "$folder/tls"
+		say URL "rediss://app:app-secret@localhost:$(port server-link)?$query"
+		say WRONG_HOST_URL "rediss://app:app-secret@localhost:$(port wronghost)?$query"
+		say FOLDER "$folder/tls"
 		return
 	fi
-	say "$(prefix)_URL" "redis://127.0.0.1:$(port server-link)"
-	say "$(prefix)_DIRECT_URL" "redis://127.0.0.1:$(port server)"
-	say "$(prefix)_ACL_URL" "redis://app:app-secret@127.0.0.1:$(port server-link)"
+	say URL "redis://127.0.0.1:$(port server-link)"
+	say DIRECT_URL "redis://127.0.0.1:$(port server)"
+	say ACL_URL "redis://app:app-secret@127.0.0.1:$(port server-link)"
 }

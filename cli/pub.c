@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "cli.h"
 #include "event.h"
@@ -42,11 +43,23 @@ static const char help[] =
 	"\n"
 	"Exit status: 0 every line was confirmed; 1 some were not; 2 wrong command line, or no such file.\n";
 
-/* The library's rule for names of attributes, ahead of the first message. */
+/* The library's rules for names of attributes: what is wrong with all messages is told once, before them. */
 static bool is_attribute_name(const char *name, size_t size)
 {
 	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
 	return size > 0 && size <= 128 && strspn(name, allowed) >= size;
+}
+
+/* Those that base.h reserves. */
+static bool is_reserved_name(const char *name)
+{
+	static const char *const whole[] = {"content-type", "traceparent", "tracestate", "baggage"};
+	static const char *const begins[] = {"ce_", "ce-", "ferry-", "Nats-"};
+	for (size_t i = 0; i < sizeof whole / sizeof whole[0]; i++) {
+		if (strcasecmp(name, whole[i]) == 0 || strncasecmp(name, begins[i], strlen(begins[i])) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* Add NAME=VALUE, cutting `text` in two: 0, or EXIT_USAGE. */
@@ -59,6 +72,8 @@ static int add_attribute(const char *command, char *text, struct ferry_attribute
 		return cli_usage(command, "--attr: '%.*s' is no attribute's name: use [A-Za-z0-9_.-]{1,128}",
 				 (int)(equals - text), text);
 	*equals = '\0';
+	if (is_reserved_name(text))
+		return cli_usage(command, "--attr: the name '%s' is reserved", text);
 	if (!utf8_is_valid(equals + 1, strlen(equals + 1)))
 		return cli_usage(command, "--attr: the value of '%s' is not UTF-8", text);
 	for (size_t i = 0; i < *count; i++) {

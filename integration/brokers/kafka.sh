@@ -1,9 +1,9 @@
 # kafka.sh - Apache Kafka without ZooKeeper: one server of either version, three, or one with passwords.
 #
-# The jars come from Maven Central by ../kafka/pom.xml, once, into build/kafka-VERSION. Each node has a listener for
-# clients, whose advertised port is the proxy's, one of its own for the other nodes (internal), and a controller.
-# kafka-sasl asks for a password over TLS, and has two listeners more: mutual (a client's certificate) and wronghost
-# (as the first, with a certificate for another host).
+# The jars come from Maven Central by ../kafka/pom.xml, once, into build/kafka-VERSION. Each node has a listener
+# for clients, whose advertised port is the proxy's, one for the other nodes (internal), and a controller.
+# kafka-sasl asks for a password over TLS, and has two listeners more: mutual (a client's certificate) and
+# wronghost (as the first, with a certificate for another host).
 # shellcheck shell=sh disable=SC2154
 
 case $service in
@@ -11,7 +11,6 @@ kafka39*) kafka_version=3.9.2 ;;
 *) kafka_version=4.3.1 ;;
 esac
 kafka_jars=$root/build/kafka-$kafka_version
-kafka_cluster=MkU3OEVBNTcwNTJENDM2Qg
 
 kafka_fetch() {
 	(
@@ -66,20 +65,36 @@ share.coordinator.state.topic.min.isr=$2
 END
 }
 
-kafka_plain() {
-	cat <<END
-listeners=CLIENT://127.0.0.1:$(port "$1"),INTERNAL://127.0.0.1:$(port "$1-internal"),CONTROLLER://127.0.0.1:$(port "$1-controller")
-advertised.listeners=CLIENT://127.0.0.1:$(port "$1-link"),INTERNAL://127.0.0.1:$(port "$1-internal")
-listener.security.protocol.map=CLIENT:PLAINTEXT,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT
+# kafka_listeners NODE HOST NAME:PROTOCOL:KEY:ADVERTISED... - KEY and ADVERTISED are a port's name behind the node's
+kafka_listeners() {
+	this=$1
+	host=$2
+	shift 2
+	listeners=CONTROLLER://127.0.0.1:$(port "$this-controller")
+	advertised=
+	protocols=CONTROLLER:PLAINTEXT
+	for listener in "$@"; do
+		IFS=: read -r name protocol key outside <<END
+$listener
 END
+		listeners="$listeners,$name://127.0.0.1:$(port "$this$key")"
+		advertised="$advertised,$name://$host:$(port "$this$outside")"
+		protocols="$protocols,$name:$protocol"
+	done
+	echo "listeners=$listeners"
+	echo "advertised.listeners=${advertised#,}"
+	echo "listener.security.protocol.map=$protocols"
+}
+
+kafka_plain() {
+	kafka_listeners "$1" 127.0.0.1 CLIENT:PLAINTEXT::-link INTERNAL:PLAINTEXT:-internal:-internal
 }
 
 # Who has no password (INTERNAL) may do everything: that is the other nodes, and kafka_rights.
 kafka_secured() {
+	kafka_listeners "$1" localhost CLIENT:SASL_SSL::-link INTERNAL:PLAINTEXT:-internal:-internal \
+		MUTUAL:SSL:-mutual:-mutual WRONGHOST:SASL_SSL:-wronghost:-wronghost
 	cat <<END
-listeners=CLIENT://127.0.0.1:$(port 1),MUTUAL://127.0.0.1:$(port 1-mutual),WRONGHOST://127.0.0.1:$(port 1-wronghost),INTERNAL://127.0.0.1:$(port 1-internal),CONTROLLER://127.0.0.1:$(port 1-controller)
-advertised.listeners=CLIENT://localhost:$(port 1-link),MUTUAL://localhost:$(port 1-mutual),WRONGHOST://localhost:$(port 1-wronghost),INTERNAL://127.0.0.1:$(port 1-internal)
-listener.security.protocol.map=CLIENT:SASL_SSL,MUTUAL:SSL,WRONGHOST:SASL_SSL,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT
 sasl.enabled.mechanisms=SCRAM-SHA-512,PLAIN
 ssl.keystore.type=PEM
 ssl.keystore.location=$folder/tls/server.pem
@@ -109,7 +124,7 @@ kafka_settings() {
 		echo num.partitions=3
 		;;
 	*-sasl)
-		kafka_secured
+		kafka_secured "$1"
 		kafka_copies 1 1
 		;;
 	*)
@@ -119,25 +134,35 @@ kafka_settings() {
 	esac
 }
 
+# The words by which data folders are formatted, which makes users too.
+kafka_format() {
+	echo "-t MkU3OEVBNTcwNTJENDM2Qg"
+	case $service in
+	*-sasl)
+		echo "--add-scram SCRAM-SHA-512=[name=app,password=app-secret]"
+		echo "--add-scram SCRAM-SHA-512=[name=reader,password=reader-secret]"
+		;;
+	esac
+}
+
 kafka_configure() {
-	kafka_fetch || return 1
+	in_docker || kafka_fetch || return 1
 	for node in $nodes; do
 		kafka_settings "$node" >"$folder/$node.conf"
-		set -- format -t $kafka_cluster -c "$folder/$node.conf"
-		case $service in
-		*-sasl)
-			set -- "$@" --add-scram 'SCRAM-SHA-512=[name=app,password=app-secret]' \
-				--add-scram 'SCRAM-SHA-512=[name=reader,password=reader-secret]'
-			;;
-		esac
+		kafka_format >"$folder/$node.format"
 		rm -rf "${folder:?}/$node"
-		kafka_java kafka.tools.StorageTool "$@" >"$folder/format.log" 2>&1 ||
+		mkdir "$folder/$node"
+		! in_docker || continue
+		# The words are a list.
+		# shellcheck disable=SC2046
+		(set -f && kafka_java kafka.tools.StorageTool format -c "$folder/$node.conf" $(kafka_format)) \
+			>"$folder/format.log" 2>&1 ||
 			fail "$service: the data folder of node $node cannot be formatted: $folder/format.log"
 	done
 }
 
 kafka_start() {
-	launch "$1" java -Xms128m -Xmx384m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 \
+	serve "$1" java -Xms128m -Xmx384m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 \
 		-Dorg.slf4j.simpleLogger.defaultLogLevel=warn \
 		-Dorg.slf4j.simpleLogger.log.kafka.server.KafkaRaftServer=info \
 		-Dorg.slf4j.simpleLogger.showDateTime=true \
@@ -145,16 +170,23 @@ kafka_start() {
 		-cp "$kafka_jars/*" kafka.Kafka "$folder/$1.conf"
 }
 
+# kafka_acl ARGUMENT... - the tool for rights, which each version keeps elsewhere.
+kafka_acl() {
+	if in_docker; then
+		compose exec -T "$service.1" /opt/kafka/bin/kafka-acls.sh "$@"
+	elif [ "${kafka_version%%.*}" -lt 4 ]; then
+		kafka_java kafka.admin.AclCommand "$@"
+	else
+		kafka_java org.apache.kafka.tools.AclCommand "$@"
+	fi
+}
+
 # Rights are given once; they are part of the data.
 kafka_rights() {
-	case $kafka_version in
-	3.*) set -- kafka.admin.AclCommand ;;
-	*) set -- org.apache.kafka.tools.AclCommand ;;
-	esac
 	grep -v '^#' "$here/kafka.acl" | while read -r line; do
 		# The line is a list of words.
 		# shellcheck disable=SC2086
-		(set -f && kafka_java "$1" --bootstrap-server "127.0.0.1:$(port 1-internal)" --add $line) \
+		(set -f && kafka_acl --bootstrap-server "127.0.0.1:$(port 1-internal)" --add $line) \
 			>>"$folder/rights.log" 2>&1 </dev/null || exit 1
 	done || fail "$service: the rights cannot be given: $folder/rights.log"
 	touch "$folder/rights"

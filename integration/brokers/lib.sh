@@ -5,6 +5,7 @@
 #
 #	ports           one "KEY=PORT" a line, chosen at the first up, kept until down
 #	made            since the first up has succeeded
+#	docker          if its servers run in containers
 #	PROCESS.pid     "PID START": the pid, and when it was started, by which a pid that the
 #	                system has given to somebody else is told from ours
 #	PROCESS.log     what the process wrote, kept after down
@@ -164,21 +165,74 @@ not_up() {
 	echo "brokers: $service: $awaited did not come up; its log is $folder/$awaited.log" >&2
 }
 
+# send SIGNAL PROCESS - while it is alive. What docker-compose is told it passes on to the container, but it
+# cannot pass on SIGKILL.
+send() {
+	if in_docker && [ "$1" = KILL ] && echo "$nodes" | grep -qx -- "$2"; then
+		compose kill "$service.$2"
+	else
+		kill "-$1" "$pid"
+	fi
+}
+
 # finish SIGNAL PROCESS... - end them and wait until they are gone; after a minute without mercy.
 finish() {
 	signal=$1
 	shift
 	for process in "$@"; do
-		! alive "$process" || kill "-$signal" "$pid"
+		! alive "$process" || send "$signal" "$process"
 	done
 	deadline=$(($(date +%s) + 60))
 	for process in "$@"; do
 		while alive "$process"; do
-			[ "$(date +%s)" -lt "$deadline" ] || kill -KILL "$pid" 2>/dev/null || :
+			[ "$(date +%s)" -lt "$deadline" ] || send KILL "$process" 2>/dev/null || :
 			sleep 0.02
 		done
 		rm -f "$folder/$process.pid"
 	done
+}
+
+# ---- servers, as our own processes or in containers ----
+
+in_docker() {
+	[ -f "$folder/docker" ]
+}
+
+# compose ARGUMENT... - docker-compose with our file, and what the file asks for.
+compose() {
+	set_compose
+	# One word or two.
+	# shellcheck disable=SC2086
+	$compose_program -f "$root/docker-compose.yml" -p "$compose_project" "$@"
+}
+
+set_compose() {
+	if docker compose version >/dev/null 2>&1; then
+		compose_program="docker compose"
+	else
+		compose_program=docker-compose
+	fi
+	# Another checkout's containers are not ours.
+	compose_project=ferry-$(printf %s "$state" | cksum | cut -d ' ' -f 1)
+	export FERRY_BROKERS_DIR="$state"
+	FERRY_USER=$(id -u):$(id -g)
+	export FERRY_USER
+	while IFS='=' read -r key number; do
+		export "FERRY_$(echo "${service}_$key" | tr 'a-z-' 'A-Z_')_PORT=$number"
+	done <"$folder/ports"
+}
+
+# serve NODE COMMAND... - start a node by the command, or its container, which has a command of its own.
+# docker-compose in the foreground is our process there: its output is the server's, and they end together.
+serve() {
+	if in_docker; then
+		set_compose
+		# shellcheck disable=SC2086
+		launch "$1" $compose_program -f "$root/docker-compose.yml" -p "$compose_project" \
+			up --no-color "$service.$1"
+	else
+		launch "$@"
+	fi
 }
 
 # ---- links ----
@@ -212,8 +266,8 @@ tell_links() {
 
 # ---- services ----
 
-# Each kind's file has KIND_configure (write the settings of all nodes), KIND_start NODE, KIND_settled (wait until
-# what runs is of use to clients) and KIND_env (print variables).
+# Each kind's file has KIND_configure (write the settings of all nodes), KIND_start NODE, KIND_settled (wait
+# until what runs is of use to clients) and KIND_env (print variables).
 
 # start_nodes NODE... - those that do not run yet, and the proxies.
 start_nodes() {

@@ -38,6 +38,7 @@ nats_configure() {
 			cat <<END
 server_name: "$node"
 listen: "127.0.0.1:$(port "$node")"
+http: "127.0.0.1:$(port "$node-http")"
 jetstream {
   store_dir: "$folder/$node"
   max_memory_store: 256M
@@ -53,7 +54,7 @@ END
 }
 
 nats_start() {
-	launch "$1" "${FERRY_NATS_SERVER:-nats-server}" -c "$folder/$1.conf"
+	serve "$1" "${FERRY_NATS_SERVER:-nats-server}" -c "$folder/$1.conf"
 	await 30 "$1" said "$1" 'Server is ready'
 }
 

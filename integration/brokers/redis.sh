@@ -1,7 +1,7 @@
 # redis.sh - Redis or Valkey: one server, one behind TLS, or a master with a replica.
 #
-# FERRY_REDIS_SERVER names another server program than redis-server. The users of redis.acl exist in all;
-# only behind TLS has who gives no name no rights. There, the node wronghost has a certificate for another host.
+# FERRY_REDIS_SERVER names another server program than redis-server. The users of redis.acl exist in all; only
+# behind TLS has who gives no name no rights. There, the node wronghost has a certificate for another host.
 # shellcheck shell=sh disable=SC2154
 
 redis_users() {
@@ -50,13 +50,18 @@ END
 }
 
 redis_start() {
-	launch "$1" "${FERRY_REDIS_SERVER:-redis-server}" "$folder/$1.conf"
+	serve "$1" "${FERRY_REDIS_SERVER:-redis-server}" "$folder/$1.conf"
 	await 30 "$1" said "$1" 'Ready to accept connections'
 }
 
 redis_replicates() {
-	program=${FERRY_REDIS_SERVER:-redis-server}
-	"${program%-server}-cli" -p "$(port server)" info replication | grep -q state=online
+	if in_docker; then
+		set -- compose exec -T redis-replica.server redis-cli
+	else
+		set -- "${FERRY_REDIS_SERVER:-redis-server}"
+		set -- "${1%-server}-cli"
+	fi
+	"$@" -p "$(port server)" info replication | grep -q state=online
 }
 
 redis_settled() {

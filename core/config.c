@@ -320,9 +320,6 @@ int config_open(struct config *config, const char *url, const struct ferry_bus_o
 	r.settings->file = NULL;
 	if (result)
 		config_close(config);
-	/* A path may be any bytes, and be cut anywhere. */
-	if (result && err)
-		text_make_printable(err->text);
 	return result;
 }
 

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "names.h"
+
 struct code {
 	int value;
 	int retriable;
@@ -70,11 +72,9 @@ int fail(struct ferry_error *err, int code, const char *format, ...)
 	size_t size = wanted < 0 ? 0 : strnlen(text, sizeof(text));
 	if (wanted >= (int)sizeof(text))
 		size = whole_characters(text, size);
-	for (size_t i = 0; i < size; i++) {
-		/* A name or a broker's answer must not break the lines of a log. */
-		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7F)
-			text[i] = '?';
-	}
+	text[size] = '\0';
+	/* A name, a payload or a broker's answer, cut anywhere, must not break the lines of a log. */
+	text_make_printable(text);
 	memset(err, 0, sizeof(*err));
 	err->code = code;
 	err->flags = ferry_error_retriable(code) ? FERRY_ERROR_RETRIABLE : 0;

@@ -45,8 +45,6 @@ int schema_fail(const struct check *check, const struct place *place, const char
 	if (place)
 		write_path(place, path, sizeof path);
 	fail(check->err, check->code, "%s: %s%s%s", check->topic->name, path, place ? ": " : "", text);
-	/* Some of it may be the payload's, cut where the parser stopped: a log and a DLQ take text only. */
-	text_make_printable(check->err->text);
 	return check->code;
 }
 

@@ -229,9 +229,13 @@ int ferry_message_decode(struct ferry_message *message, const struct ferry_topic
 {
 	size_t size;
 	const void *payload = ferry_message_payload(message, &size);
+	const struct ferry_bus *bus = message->subscription->group->bus;
 	struct ferry_arena *arena;
-	int code =
-		codec_decode(topic, payload, size, message->subscription->group->bus->allocator, &arena, why);
+	/* A dead letter may be larger: so may its message, for which this was the reason. */
+	if (size > (size_t)bus->config.max_message && strncmp(ferry_message_topic(message), "dlq.", 4) != 0)
+		return fail(why, FERRY_E_DECODE, "%s: the payload has %zu bytes, max_message is %lld",
+			    topic->name, size, (long long)bus->config.max_message);
+	int code = codec_decode(topic, payload, size, bus->allocator, &arena, why);
 	if (code)
 		return code;
 	arena->handler = handler;

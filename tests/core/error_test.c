@@ -70,6 +70,13 @@ Test(error, a_failure_may_quote_the_one_before)
 	cr_expect_str_eq(err.text, "outer: inner");
 }
 
+Test(error, a_text_is_printable_whatever_it_quotes)
+{
+	struct ferry_error err;
+	fail(&err, FERRY_E_BROKER, "%s", "a\nb\x7f\xC3|\xE4\xB8 \xC3\xA4");
+	cr_expect_str_eq(err.text, "a?b??|?? \xC3\xA4");
+}
+
 Test(error, a_long_text_is_cut_between_characters)
 {
 	struct ferry_error err;

@@ -76,8 +76,11 @@ static void publish(struct order_publisher *publisher, size_t size)
 {
 	static char text[LIMIT + 2];
 	struct ferry_error err = {0};
+	const struct item item = {.sku = "B-2", .cents = 490, .count = 1};
 	struct order order = {.order_id = "A1", .weight = 1, .currency = CURRENCY_EUR};
 	order.address = (struct address){.street = "Street", .city = "City"};
+	order.items = &item;
+	order.item_count = 1;
 	memset(text, 'x', sizeof text);
 	text[0] = text[size + 1] = '"';
 	order.extra = (struct ferry_json){text, size + 2};

@@ -168,6 +168,7 @@ static void report_reply(struct ferry_connection *c, struct item *item, const st
 			code = FERRY_E_DENIED;
 		snprintf(p->reason, sizeof p->reason, "%.399s", why.text);
 	} else {
+		code = FERRY_E_NOT_FOUND;
 		snprintf(p->reason, sizeof p->reason,
 			 "the stream %s does not exist, and only provision=auto makes it", destination->key);
 	}

@@ -155,17 +155,17 @@ uint32_t reader_wants(struct ferry_subscription *s)
  * asked for first.  Insertion: the list is nearly sorted. */
 static void sort_passing(struct ferry_source *source)
 {
-	struct ferry_subscription *rest = source->subscriptions, *sorted = NULL;
+	struct ferry_subscription *rest = source->readers, *sorted = NULL;
 	while (rest) {
 		struct ferry_subscription *s = rest, **at = &sorted;
-		rest = s->next;
+		rest = s->next_read;
 		while (*at && (strcmp((*at)->key, s->key) < 0 ||
 			       (!strcmp((*at)->key, s->key) && entry_id_compare((*at)->seen, s->seen) <= 0)))
-			at = &(*at)->next;
-		s->next = *at;
+			at = &(*at)->next_read;
+		s->next_read = *at;
 		*at = s;
 	}
-	source->subscriptions = sorted;
+	source->readers = sorted;
 }
 
 /* ---- commands ---- */
@@ -211,13 +211,13 @@ static void write_together(struct ferry_source *source, size_t streams, uint32_t
 	struct bytes *out = &source->reader.out;
 	source->commands++;
 	write_head(source, group, source->group, count, block_ms, streams);
-	for (struct ferry_subscription *s = source->subscriptions; s; s = s->next) {
+	for (struct ferry_subscription *s = source->readers; s; s = s->next_read) {
 		if (s->reading || !s->asked)
 			continue;
 		command_text(out, s->key);
 		s->reading = source->commands;
 	}
-	for (struct ferry_subscription *s = source->subscriptions; s; s = s->next) {
+	for (struct ferry_subscription *s = source->readers; s; s = s->next_read) {
 		if (s->reading != source->commands)
 			continue;
 		if (group)
@@ -304,13 +304,13 @@ static void take_entries(struct ferry_subscription *s, const struct reply *entri
 static void take_streams(struct ferry_source *source, const struct reply *reply, struct basket *basket)
 {
 	unsigned command = source->replies;
-	struct ferry_subscription *s = source->subscriptions;
+	struct ferry_subscription *s = source->readers;
 	for (size_t i = 0; reply_is_array(reply, i + 1); i++) {
 		const struct reply *stream = reply->items[i];
 		if (!reply_is_array(stream, 2))
 			continue;
 		while (s && (s->reading != command || strcmp(s->key, stream->items[0]->text) != 0))
-			s = s->next;
+			s = s->next_read;
 		if (!s)
 			return;
 		bool told_only = s->group && source->distribution == FERRY_BROADCAST && !s->hot;
@@ -321,7 +321,7 @@ static void take_streams(struct ferry_source *source, const struct reply *reply,
 			(void)entry_id_parse(stream->items[1]->items[0]->items[0]->text, &s->told);
 		s->hot = told_only || stream->items[1]->size >= s->asked;
 		s->asked = 0;
-		s = s->next;
+		s = s->next_read;
 	}
 }
 

@@ -106,6 +106,7 @@ struct pauses {
 
 struct ferry_subscription {
 	struct ferry_subscription *next;
+	struct ferry_subscription *next_read; /* pump: in the order in which they are read */
 	struct ferry_source *source;
 	void *core;
 	char *topic, *key, *dlq_key;
@@ -167,6 +168,7 @@ struct ferry_source {
 	struct link reader;
 	int wake; /* eventfd */
 	_Atomic bool woken, sleeping;
+	struct ferry_subscription *readers; /* by next_read */
 	bool reader_was_up;
 	unsigned commands, replies; /* of the round that is out: sent, and answered */
 	bool blocking;              /* its last command waits at the server */

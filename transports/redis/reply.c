@@ -122,9 +122,13 @@ static void *make_integer(const redisReadTask *task, long long integer)
 	return reply;
 }
 
+/* The task is that of a string or an array. */
 static void *make_nil(const redisReadTask *task)
 {
-	return make(task, 0);
+	struct reply *reply = make(task, 0);
+	if (reply)
+		reply->type = REDIS_REPLY_NIL;
+	return reply;
 }
 
 #if HIREDIS_MAJOR >= 1

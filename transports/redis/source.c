@@ -87,8 +87,8 @@ int redis_subscribe(struct ferry_source *source, const struct ferry_subscription
 	s->initial_backoff_us = spec->initial_backoff_us;
 	s->max_backoff_us = spec->max_backoff_us;
 	s->backlog_end = &s->backlog;
-	s->next = source->subscriptions;
-	source->subscriptions = s;
+	s->next = s->next_read = source->subscriptions;
+	source->subscriptions = source->readers = s;
 	if (!s->topic || !s->key || !s->dlq_key || (!s->group && !passing))
 		return fault(err, FERRY_E_NOMEM, "%s: out of memory while subscribing", spec->topic);
 	*ret = s;

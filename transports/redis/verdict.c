@@ -382,7 +382,7 @@ static void handle_burial(struct ferry_source *source, struct sent *sent, const 
 				     *sent->failure ? sent->failure : added->text);
 		snprintf(text, sizeof text, "%.399s", why.text);
 	} else if (added->type != REDIS_REPLY_STRING) {
-		result = FERRY_E_REJECTED;
+		result = FERRY_E_NOT_FOUND;
 		snprintf(text, sizeof text, "the stream %s does not exist, and only provision=auto makes it",
 			 claim->burial->out->destination->key);
 	}

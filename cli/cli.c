@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,9 +35,17 @@ int cli_usage(const char *command, const char *format, ...)
 
 void cli_log(int level, const char *text, void *ctx)
 {
+	static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+	static char last[sizeof((struct ferry_error *)0)->text];
 	(void)ctx;
-	if (level <= FERRY_LOG_WARNING)
+	if (level > FERRY_LOG_WARNING)
+		return;
+	pthread_mutex_lock(&mutex);
+	if (strncmp(last, text, sizeof last - 1) != 0) {
+		snprintf(last, sizeof last, "%s", text);
 		cli_error("%s", text);
+	}
+	pthread_mutex_unlock(&mutex);
 }
 
 static bool is_set(const char *variable)

@@ -33,7 +33,9 @@ void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Print "ferry: <command>: <text>; see 'ferry <command> --help'" and return EXIT_USAGE. */
 int cli_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* The bus's log: errors and warnings become error lines.  A ferry_log_fn. */
+/* The bus's log: errors and warnings become error lines, the same one after the other only once.  A
+ * ferry_log_fn.
+ */
 void cli_log(int level, const char *text, void *ctx);
 
 /* The service to open a bus with: CLI_SERVICE, or NULL when FERRY_SERVICE names another. */

@@ -64,6 +64,10 @@ const struct fed_run fed_runs[] = {
 	      "memory:?max_message=2", "t"),
 	FAILS("a\nlong\nb\n", "ferry: pub: 2 confirmed, 1 failed", "pub", "memory:?max_message=2", "t"),
 
+	FAILS("a\nb\nc\n", "ferry: pub: line 2: ", "pub", "faulty:?inner=memory:&fault=lie-rejected&every=2",
+	      "t"),
+	FAILS("a\nb\nc\n", "1 failed", "pub", "faulty:?inner=memory:&fault=lie-rejected&every=2", "t"),
+
 	/* pub: lines */
 	DONE("", "ferry: pub: 0 confirmed\n", PUB),
 	DONE("a\nb", "ferry: pub: 2 confirmed\n", PUB),

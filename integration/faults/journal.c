@@ -105,6 +105,12 @@ static void take_dead(struct run *run, struct process *process, unsigned number,
 	message->dead++;
 }
 
+static void take_stall(struct run *run, const struct process *process, unsigned ms)
+{
+	fault_add_stall(run, process->role == ROLE_PULSE ? NULL : process,
+			process->last_us - ms * INT64_C(1000), process->last_us);
+}
+
 static bool take_numbers(struct process *p, const char *line)
 {
 	if (sscanf(line,
@@ -144,6 +150,8 @@ static void take_line(struct run *run, struct process *process, const char *line
 		take_dead(run, process, number, word, position);
 	else if (sscanf(line, "ready %" SCNx64, &process->capabilities) == 1)
 		process->ready = true, process->ready_us = process->last_us;
+	else if (sscanf(line, "stall %u", &number) == 1)
+		take_stall(run, process, number);
 	else if (!strncmp(line, "done ", 5))
 		process->done = true;
 	else

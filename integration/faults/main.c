@@ -217,7 +217,9 @@ static int run_role(int argc, char **argv)
 {
 	struct arguments arguments = {.count = argc - 4, .values = argv + 4};
 	log_open(argv[3]);
-	return strcmp(argv[2], "publish") ? role_consume(&arguments) : role_publish(&arguments);
+	if (!strcmp(argv[2], "publish"))
+		return role_publish(&arguments);
+	return strcmp(argv[2], "pulse") ? role_consume(&arguments) : role_pulse(&arguments);
 }
 
 static char *own_path(void)

@@ -38,7 +38,7 @@ static unsigned allowed(const struct run *run, const struct message *m)
 			if (touches(fault, d->process, d->begin_us, settled_us(d)))
 				*(d->process->role == ROLE_DEAD ? &burying : &handling) = true;
 		int64_t to_us = m->result == RESULT_NONE ? INT64_MAX : m->result_us;
-		bool publishing = !fault->process && touches(fault, NULL, m->tried_us, to_us);
+		bool publishing = !fault->process && m->tried_us <= fault->over_us && to_us >= fault->from_us;
 		sum += (unsigned)handling + (unsigned)burying + (unsigned)publishing;
 	}
 	return sum;

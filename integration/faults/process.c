@@ -15,31 +15,35 @@
 
 #define ARGUMENTS_MAX 40
 
-static const char *const role_names[] = {[ROLE_PUBLISH] = "publish",
-					 [ROLE_CONSUME] = "consume",
-					 [ROLE_SWEEP] = "consume",
-					 [ROLE_DEAD] = "consume"};
+/* What a role runs as, and what its names end in. */
+static const struct {
+	const char *role, *mode, *topic, *service;
+} roles[] = {
+	[ROLE_PUBLISH] = {"publish", "", "", "-pub"},   [ROLE_CONSUME] = {"consume", "handle", "", ""},
+	[ROLE_SWEEP] = {"consume", "sweep", "", ""},    [ROLE_DEAD] = {"consume", "dead", "", "-dead"},
+	[ROLE_PULSE] = {"pulse", "", ".pulse", "-pub"},
+};
 
 /* The arguments that each role gets; returns how many. */
 static int common_arguments(struct run *run, const struct process *process, const char **argv)
 {
 	const struct settings *settings = run->settings;
 	const struct mix *mix = &run->mix;
-	bool dead = process->role == ROLE_DEAD, publishes = process->role == ROLE_PUBLISH;
 	int count = 0;
 	argv[count++] = settings->program;
 	argv[count++] = "--role";
-	argv[count++] = role_names[process->role];
+	argv[count++] = roles[process->role].role;
 	argv[count++] = process->path;
 	argv[count++] = run_text(run, "url=%s", settings->url);
 	if (settings->transport)
 		argv[count++] = run_text(run, "transport=%s", settings->transport);
 	argv[count++] = run_text(run, "run=%s", run->id);
 	argv[count++] = run_text(run, "seed=%ld", (long)(run->random >> 2)); /* another one for each */
-	argv[count++] = run_text(run, "topic=%s", dead ? run->dead_topic : run->topic);
-	argv[count++] = run_text(run, "service=%s%s", run->group, dead ? "-dead" : publishes ? "-pub" : "");
+	argv[count++] = run_text(run, "topic=%s%s", process->role == ROLE_DEAD ? run->dead_topic : run->topic,
+				 roles[process->role].topic);
+	argv[count++] = run_text(run, "service=%s%s", run->group, roles[process->role].service);
 	argv[count++] = run_text(run, "takeover_ms=%d", run->takeover_ms);
-	if (publishes) {
+	if (process->role == ROLE_PUBLISH) {
 		argv[count++] = run_text(run, "max_message=%d", MESSAGE_MAX);
 		argv[count++] = run_text(run, "flaky=%u", mix->flaky);
 		argv[count++] = run_text(run, "reject=%u", mix->reject);
@@ -47,9 +51,7 @@ static int common_arguments(struct run *run, const struct process *process, cons
 		argv[count++] = run_text(run, "other=%u", mix->other);
 		argv[count++] = run_text(run, "large=%u", mix->large);
 	} else {
-		argv[count++] = dead                          ? "mode=dead"
-				: process->role == ROLE_SWEEP ? "mode=sweep"
-							      : "mode=handle";
+		argv[count++] = run_text(run, "mode=%s", roles[process->role].mode);
 		argv[count++] = run_text(run, "concurrency=%d", run->concurrency);
 		argv[count++] = run_text(run, "work_us=%d", run->work_us);
 		argv[count++] = run_text(run, "max_retries=%d", run->max_retries);

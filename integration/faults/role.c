@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #define LINE_BYTES 700
 #define START_MS   30000
 #define STOP_MS    30000
+#define STALL_US   500000
 
 static int log_fd = -1;
 static int bus_log_fd = -1; /* what the bus says, for whoever looks into a failure */
@@ -135,13 +137,33 @@ struct ferry_bus *role_open(const struct arguments *arguments)
 	return bus;
 }
 
+/* A process that stands still for long loses its leases, as one that is frozen: the oracle has to know. */
+static void *watch(void *unused)
+{
+	for (int64_t before_us = now_us(), at_us;; before_us = at_us) {
+		sleep_us(BEAT_US);
+		at_us = now_us();
+		log_stall(before_us, at_us);
+	}
+	return unused;
+}
+
+void log_stall(int64_t from_us, int64_t to_us)
+{
+	if (to_us - from_us > STALL_US)
+		log_line("stall %u", (unsigned)((to_us - from_us) / 1000));
+}
+
 void role_start(struct ferry_bus *bus)
 {
+	pthread_t watcher;
 	struct ferry_error err = {0};
 	if (ferry_bus_start(bus, START_MS, &err))
 		log_failure("the bus cannot be started: %s", err.text);
 	if (ferry_bus_state(bus, NULL) != FERRY_STATE_READY)
 		log_failure("the bus is not ready after %d ms: %s", START_MS, err.text);
+	if (pthread_create(&watcher, NULL, watch, NULL) || pthread_detach(watcher))
+		log_failure("a thread cannot be started");
 	log_line("ready %" PRIx64, ferry_bus_capabilities(bus));
 }
 

@@ -13,6 +13,7 @@
  *     begin NUMBER ATTEMPT POSITION   a handler was called
  *     end NUMBER OUTCOME POSITION     it is about to return: ok, retry or reject
  *     dead NUMBER REASON POSITION     a reader of dead letters saw it
+ *     stall MILLISECONDS              this process did not run for so long; in the pulse: the server did not
  *     groups N N N N N N N N N        after the stop: received = handled + ... + in_flight
  *     topics N N N                    after the stop: published, rejected, unknown
  *     done                            it has ended in order
@@ -31,6 +32,11 @@ void log_open(const char *path);
 void log_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Log `failed` and end the process. */
 _Noreturn void log_failure(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Log a stall when it took long from one to the other. */
+void log_stall(int64_t from_us, int64_t to_us);
+
+#define BEAT_US 100000 /* how often a process looks whether it, or the server, stands still */
 
 int64_t now_us(void);
 void sleep_until_us(int64_t us);
@@ -72,5 +78,11 @@ int role_publish(const struct arguments *arguments);
  * (messages are held no longer).
  */
 int role_consume(const struct arguments *arguments);
+
+/*
+ * Publishes a small message ten times a second until it reads "stop", and logs when one takes long: the
+ * server, its disk or the link to it stood still.  Arguments: topic.
+ */
+int role_pulse(const struct arguments *arguments);
 
 #endif

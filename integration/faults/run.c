@@ -197,6 +197,22 @@ void fault_end(struct run *run, size_t fault, int64_t grace_ms)
 	run->faults[fault].to_us = run->faults[fault].over_us + grace_ms * 1000;
 }
 
+void fault_add_stall(struct run *run, const struct process *process, int64_t from_us, int64_t over_us)
+{
+	for (size_t i = 0; i < run->fault_count; i++) {
+		const struct fault *known = &run->faults[i];
+		if ((!known->process || known->process == process) && from_us <= known->to_us &&
+		    over_us >= known->from_us)
+			return; /* its consequence */
+	}
+	size_t fault = fault_begin(run, process);
+	fault_end(run, fault, 0);
+	run->faults[fault].from_us = from_us;
+	run->faults[fault].over_us = over_us;
+	run->faults[fault].to_us = over_us + (process ? 0 : run->takeover_ms * INT64_C(1000));
+	run->faults[fault].stall = true;
+}
+
 void run_control(struct run *run, const char *verb)
 {
 	char command[1024];
@@ -221,6 +237,7 @@ void run_begin(struct run *run)
 				.hopeless = (unsigned)run_random(run, 0, 20),
 				.large = 5};
 	struct process *dead = run_start(run, ROLE_DEAD, "dead", NULL);
+	run_wait_ready(run, run_start(run, ROLE_PULSE, "pulse", NULL));
 	run_wait_ready(run, dead);
 }
 
@@ -260,15 +277,26 @@ static void sweep(struct run *run)
 	run_stop(run, process);
 }
 
-/* Seconds from the end of the last fault until a consumer finished a message. */
+/* Seconds from the end of the scenario's last fault until a consumer finished a message. */
 static double resumed(const struct run *run)
 {
-	int64_t over_us = run->faults[run->fault_count - 1].over_us, first_us = INT64_MAX;
+	int64_t over_us = 0, first_us = INT64_MAX;
+	for (size_t i = 0; i < run->fault_count; i++)
+		if (!run->faults[i].stall && run->faults[i].over_us > over_us)
+			over_us = run->faults[i].over_us;
 	for (unsigned n = 0; n < run->message_count; n++)
 		for (const struct delivery *d = run->messages[n].first; d; d = d->next)
 			if (d->process->role == ROLE_CONSUME && d->end_us > over_us && d->end_us < first_us)
 				first_us = d->end_us;
 	return first_us == INT64_MAX ? 0 : (double)(first_us - over_us) / 1e6;
+}
+
+static unsigned count_stalls(const struct run *run)
+{
+	unsigned count = 0;
+	for (size_t i = 0; i < run->fault_count; i++)
+		count += run->faults[i].stall;
+	return count;
 }
 
 void run_finish(struct run *run)
@@ -278,13 +306,16 @@ void run_finish(struct run *run)
 	stop_all(run, ROLE_CONSUME);
 	sweep(run);
 	stop_all(run, ROLE_DEAD);
+	stop_all(run, ROLE_PULSE);
 	struct verdict v = oracle_judge(run);
+	unsigned stalls = count_stalls(run);
 	printf("%s seed %ju: %u messages (%u confirmed, %u refused, %u unknown), %u handled, %u dead "
 	       "letters, "
-	       "%u filtered, %u left, %u duplicates (at most %u), %zu faults, resumed after %.2f s, %.1f "
-	       "s%s\n",
+	       "%u filtered, %u left, %u duplicates (at most %u), %zu faults, %u stalls, resumed after %.2f "
+	       "s, %.1f s%s\n",
 	       run->settings->scenario, (uintmax_t)run->settings->seed, v.tried, v.confirmed, v.refused,
-	       v.unknown, v.handled, v.dead, v.filtered, v.left, v.duplicates, v.bound, run->fault_count,
-	       resumed_s, (double)(now_us() - run->begun_us) / 1e6, run->note);
+	       v.unknown, v.handled, v.dead, v.filtered, v.left, v.duplicates, v.bound,
+	       run->fault_count - stalls, stalls, resumed_s, (double)(now_us() - run->begun_us) / 1e6,
+	       run->note);
 	fflush(stdout);
 }

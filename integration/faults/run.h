@@ -20,7 +20,7 @@
 #include "message.h"
 
 #define PROCESSES_MAX 48
-#define FAULTS_MAX    40
+#define FAULTS_MAX    200
 #define MESSAGES_MAX  20000
 
 /*
@@ -39,7 +39,7 @@ struct settings {
 	int64_t cut_ms; /* 0: as the seed says */
 };
 
-enum role { ROLE_PUBLISH = 1, ROLE_CONSUME, ROLE_SWEEP, ROLE_DEAD };
+enum role { ROLE_PUBLISH = 1, ROLE_CONSUME, ROLE_SWEEP, ROLE_DEAD, ROLE_PULSE };
 
 struct process {
 	char name[24];
@@ -90,6 +90,7 @@ struct fault {
 	const struct process *process; /* NULL: the server, or the link to it */
 	int64_t from_us, to_us;
 	int64_t over_us; /* the disturbance itself was over */
+	bool stall;      /* the machine's doing, not the scenario's */
 };
 
 struct text {
@@ -175,12 +176,14 @@ struct delivery *run_delivery(struct run *run, unsigned number, const struct pro
 size_t fault_begin(struct run *run, const struct process *process);
 /* The disturbance is over; what it interrupted may be found out within `grace_ms`. */
 void fault_end(struct run *run, size_t fault, int64_t grace_ms);
+/* The machine kept this process, or (NULL) the server, waiting: that excuses what a fault would. */
+void fault_add_stall(struct run *run, const struct process *process, int64_t from_us, int64_t over_us);
 /* Run the control command with a verb. */
 void run_control(struct run *run, const char *verb);
 
 /* ---- the frame of a scenario ---- */
 
-/* Choose the run's numbers by the seed, start the reader of dead letters. */
+/* Choose the run's numbers by the seed, start the pulse and the reader of dead letters. */
 void run_begin(struct run *run);
 /* Start `count` consumers, c1, c2, ..., with the run's options, and wait until they are ready.  Returns the
  * first. */

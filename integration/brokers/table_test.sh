@@ -17,6 +17,7 @@ else
 	fail "docker-compose is needed to read docker-compose.yml (Debian's package docker-compose)"
 fi
 
+unset FERRY_BROKERS_DIR # ./dev integration sets it
 ! "$@" -f "$file" config -q 2>/dev/null || fail "docker-compose.yml does not ask for FERRY_BROKERS_DIR"
 export FERRY_BROKERS_DIR=/brokers
 "$@" -f "$file" config -q || fail "docker-compose.yml is not well-formed"

@@ -338,18 +338,24 @@ static int reconcile_page(struct ferry_subscription *s, struct link *link, struc
 	return entries;
 }
 
-bool claimer_reconcile(struct ferry_source *source, struct link *link, int64_t until, bool stopping)
+bool claimer_reconcile(struct ferry_source *source, struct link *link, int64_t until, bool all)
 {
 	for (struct ferry_subscription *s = source->subscriptions; s; s = s->next) {
 		struct entry_id from = {0, 0};
 		int entries = s->group ? PAGE : 0;
 		while (entries == PAGE)
-			entries = reconcile_page(s, link, &from, until, stopping);
+			entries = reconcile_page(s, link, &from, until, all);
 		if (entries < 0)
 			return false;
-		if (!stopping || !s->group)
+	}
+	return true;
+}
+
+bool claimer_leave(struct ferry_source *source, struct link *link, int64_t until)
+{
+	for (struct ferry_subscription *s = source->subscriptions; s; s = s->next) {
+		if (!s->group)
 			continue;
-		/* Nothing is pending under our name, and nobody but us puts anything there. */
 		command(&link->out, "XGROUP", "DELCONSUMER", s->key, s->group, source->consumer, NULL);
 		if (!link_call(link, -1, until))
 			return false;

@@ -378,6 +378,7 @@ static bool keep_up(struct ferry_source *source)
 {
 	struct link *link = &source->reader;
 	if (link->state == LINK_DOWN) {
+		source->reader_lost = source->reader_lost || source->reader_was_up;
 		if (source->commands || source->reader_was_up)
 			forget_round(source);
 		source->reader_was_up = false;
@@ -536,22 +537,30 @@ static void give_back_backlog(struct ferry_subscription *s)
 	io_wake(source->connection);
 }
 
+bool reader_drain(struct ferry_source *source, int64_t until)
+{
+	struct basket none = {NULL, 0, 0};
+	bool woken = atomic_exchange(&source->woken, false); /* that is for the next fetch */
+	while (source->commands && source->reader.state == LINK_UP && real_us() < until) {
+		unblock(source);
+		doze(source, until);
+		(void)take_replies(source, &none);
+	}
+	if (woken)
+		redis_wakeup(source);
+	return !source->commands && source->reader.state == LINK_UP;
+}
+
 /* Credit that is taken away means that nothing more may be delivered, to us either: a read that is out is
  * ended. */
 void redis_credit(struct ferry_subscription *s, uint32_t count)
 {
 	struct ferry_source *source = s->source;
-	struct basket none = {NULL, 0, 0};
 	s->credit = count;
 	if (count || (!s->reading && !s->backlog))
 		return;
-	int64_t until = real_us() + DRAIN_US;
-	while (s->reading && source->commands && source->reader.state == LINK_UP && real_us() < until) {
-		unblock(source);
-		doze(source, until);
-		/* A wake-up is for the fetch that follows. */
-		(void)take_replies(source, &none);
-	}
+	if (s->reading)
+		(void)reader_drain(source, real_us() + DRAIN_US);
 	give_back_backlog(s);
 }
 

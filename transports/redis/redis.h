@@ -170,6 +170,7 @@ struct ferry_source {
 	_Atomic bool woken, sleeping;
 	struct ferry_subscription *readers; /* by next_read */
 	bool reader_was_up;
+	bool reader_lost;           /* an earlier link may still have a read at the server */
 	unsigned commands, replies; /* of the round that is out: sent, and answered */
 	bool blocking;              /* its last command waits at the server */
 	bool unblocking;            /* and was asked not to */
@@ -373,6 +374,9 @@ struct basket {
 /* Hand it out, or put it into the backlog when there is no room or credit. [pump] */
 void basket_add(struct basket *basket, struct claim *claim);
 
+/* End the read that is out, if there is one; what it brings goes to the backlog.  False when that cannot be
+ * known by real time `until`. [pump, or when there is none] */
+bool reader_drain(struct ferry_source *source, int64_t until);
 /* Something that is wrong with the reads: said at most every ten seconds. [pump] */
 void reader_complain(struct ferry_source *source, const struct reply *reply);
 /* How many messages of a subscription may be asked for. [pump] */
@@ -385,9 +389,11 @@ int64_t claimer_due(struct ferry_source *source);
 /* Claim it: retries whose time has come, and what the dead have left.  The reader is UP and no read is out.
  */
 void claimer_run(struct ferry_source *source, struct basket *basket);
-/* Give back what the server thinks is ours and we know nothing of; when stopping, everything, and then leave.
- */
-bool claimer_reconcile(struct ferry_source *source, struct link *link, int64_t until, bool stopping);
+/* Give back what the server thinks is ours and we know nothing of, or all of it. */
+bool claimer_reconcile(struct ferry_source *source, struct link *link, int64_t until, bool all);
+/* Delete our names from the groups: only when no read of ours can be at the server any more, since what is
+ * pending under a name goes with it. */
+bool claimer_leave(struct ferry_source *source, struct link *link, int64_t until);
 /* XCLAIM that lets anybody have it, uncounted: one reply. */
 void claimer_give_back(struct link *link, const struct ferry_subscription *subscription, struct entry_id id,
 		       uint32_t count);

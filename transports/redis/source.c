@@ -240,13 +240,18 @@ int redis_source_stop(struct ferry_source *source, int64_t deadline_us, struct f
 	int64_t until = real_deadline(c, deadline_us);
 	if (!source->started)
 		return 0;
-	/* Ends a read that waits; what it may have brought is found in what is pending. */
-	link_close(&source->reader);
+	struct link *link = &source->reader;
+	/* What a read that is out brings is found in what is pending; but only when it is known to be over
+	 * may our name go. */
+	bool quiet = reader_drain(source, until) && !source->reader_lost;
 	drop_backlog(source);
 	bool left = wait_written(source, until);
-	struct link *link = &source->reader;
+	if (!quiet)
+		link_close(link);
 	if (left)
 		left = !link_ensure(link, -1, until, NULL) && claimer_reconcile(source, link, until, true);
+	if (left && quiet)
+		left = claimer_leave(source, link, until);
 	link_close(link);
 	if (!left)
 		c->host->log(

@@ -44,7 +44,14 @@ build_integration() {
 	count build "$1" "$1" "-DFERRY_WERROR=${FERRY_WERROR:-ON}" -DFERRY_INTEGRATION=ON
 }
 
-# try_servers LOG TEXT SERVERS COMMAND... - start the servers (a list of words), and run the command with them.
+# lock FILE - hold it until this dev and what it has started end.
+lock() {
+	mkdir -p "$(dirname "$1")"
+	exec 8>"$1"
+	flock -n 8 || fail "another ./dev integration runs in this folder"
+}
+
+# try_servers LOG TEXT SERVERS COMMAND... - start the servers, a list of words, and run the command.
 try_servers() {
 	try_log=$1
 	try_text=$2
@@ -58,14 +65,12 @@ try_servers() {
 }
 
 integration_seeds() {
-	build_integration release || return
 	FERRY_SEEDS=100
 	try_servers integration-seeds "Testing 100 seeds" "$1" tests_of release -L integration -R '^faults_'
 }
 
 # Three servers together, and another version, in the place of the usual one.
 integration_others() {
-	build_integration release || return
 	for other in redis-replica nats-cluster kafka-cluster kafka39; do
 		usual=${other%%-*}
 		usual=${usual%39}
@@ -84,10 +89,11 @@ other_debian() {
 # debian_folder FOLDER RELEASE - unpack the least of it, from where this machine has its packages from.
 debian_folder() {
 	[ ! -f "$1/complete" ] || return 0
-	# The names between $( ) are apt's.
-	# shellcheck disable=SC2016
-	mirror=$(apt-get indextargets --format '$(REPO_URI)' | head -n 1)
-	rm -rf "$1" && debootstrap --variant=minbase "$2" "$1" "$mirror" && touch "$1/complete"
+	codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+	# $(REPO_URI) is apt's. Without it debootstrap knows a place.
+	# shellcheck disable=SC2016,SC2046
+	set -- "$1" "$2" $(apt-get indextargets --format '$(REPO_URI)' "Codename: $codename" | head -n 1)
+	rm -rf "$1" && debootstrap --variant=minbase "$2" "$1" ${3:+"$3"} && touch "$1/complete"
 }
 
 # in_debian FOLDER COMMAND... - run it there, in this checkout, with a build/ of its own. The mounts end with
@@ -107,8 +113,7 @@ in_debian() {
 		exec chroot "$folder" sh -c "cd \"\$0\" && exec \"\$@\"" "$checkout" "$@"' sh "$debian_root" "$root" "$@"
 }
 
-# The other Debian has other versions of the servers and of the libraries; also of the compiler, which may warn of
-# other things.
+# The other Debian has other versions of servers and libraries, and a compiler that may warn of other things.
 integration_debian() {
 	debian=$(other_debian)
 	debian_root=$root/build/$debian
@@ -128,6 +133,52 @@ integration_debian() {
 	fi
 }
 
+# integration_in PRESET - build, start servers for this run alone, test, and take them down again.
+integration_in() {
+	lock "build/integration/$1.lock"
+	# Not the folder of ./dev brokers, whose servers may be in use.
+	export FERRY_BROKERS_DIR="$root/build/integration/$1"
+	trap servers_down EXIT
+	trap 'exit 1' HUP INT TERM
+	build_integration "$1" || return 0
+	try_servers "integration-$1" "Testing $1 with real servers" "$servers" tests_of "$1" -L integration
+}
+
+integration_stop() {
+	for preset_pid in $preset_pids; do
+		kill -TERM "-$preset_pid" 2>/dev/null || :
+	done
+	wait
+	exit 1
+}
+
+# integration_together PRESET... - each in a dev of its own, at the same time, for tests wait more than they
+# compute.
+integration_together() {
+	built=
+	for preset in "$@"; do
+		! build_integration "$preset" || built="$built $preset"
+	done
+	mkdir -p build/logs
+	preset_pids=
+	trap integration_stop HUP INT TERM
+	for preset in $built; do
+		setsid ./dev integration "$preset" >"build/logs/integration-of-$preset.log" 2>&1 </dev/null &
+		preset_pids="$preset_pids $!"
+	done
+	echo "Testing$built with real servers, together; the logs are build/logs/integration-of-*.log"
+	# shellcheck disable=SC2086
+	set -- $preset_pids
+	for preset in $built; do
+		if count wait "$1"; then echo "$preset: done"; else
+			echo "$preset: FAILED"
+			cat "build/logs/integration-of-$preset.log"
+		fi
+		shift
+	done
+	trap - HUP INT TERM
+}
+
 integration() {
 	integration_all=
 	if [ "${1:-}" = --all ]; then
@@ -141,23 +192,24 @@ integration() {
 	want_brokers $servers
 	want 'command -v docker-compose || docker compose version' docker-compose
 	provide
-	mkdir -p build
-	exec 8>build/integration.lock
-	flock -n 8 || fail "another ./dev integration runs in this folder"
-	# Not the folder of ./dev brokers, whose servers may be in use.
-	export FERRY_BROKERS_DIR="$root/build/integration" FERRY_SEEDS="${FERRY_SEEDS:-5}"
-	trap servers_down EXIT
-	trap 'exit 1' HUP INT TERM
+	export FERRY_SEEDS="${FERRY_SEEDS:-5}"
 	passed=0
 	failed=0
-	[ $# -gt 0 ] || set -- release asan-ubsan tsan
-	for preset in "$@"; do
-		! build_integration "$preset" || try_servers "integration-$preset" \
-			"Testing $preset with real servers" "$servers" tests_of "$preset" -L integration
-	done
+	if [ $# -eq 1 ]; then
+		integration_in "$1"
+	else
+		[ $# -gt 0 ] || set -- release asan-ubsan tsan
+		lock build/integration/all.lock
+		integration_together "$@"
+	fi
 	if [ -n "$integration_all" ]; then
-		integration_others || :
-		integration_seeds "$servers" || :
+		export FERRY_BROKERS_DIR="$root/build/integration/more"
+		trap servers_down EXIT
+		trap 'exit 1' HUP INT TERM
+		if build_integration release; then
+			integration_others
+			integration_seeds "$servers"
+		fi
 		integration_debian
 	fi
 	echo "$passed passed, $failed failed"

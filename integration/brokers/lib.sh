@@ -126,7 +126,8 @@ most_alive() {
 	[ "$balance" -gt 0 ]
 }
 
-# launch PROCESS COMMAND... - start it in the service's folder, in a session of its own.
+# launch PROCESS COMMAND... - start it in the service's folder, in a session of its own; it does not get the
+# locks, ours (9) and that of ./dev integration (8).
 launch() {
 	launched=$1
 	awaited=$1
@@ -134,7 +135,7 @@ launch() {
 	touch "$folder/$launched.log"
 	echo $(($(wc -c <"$folder/$launched.log") + 1)) >"$folder/$launched.begin"
 	cd "$folder" || return 1
-	setsid "$@" >>"$launched.log" 2>&1 </dev/null 9>&- &
+	setsid "$@" >>"$launched.log" 2>&1 </dev/null 8>&- 9>&- &
 	echo "$! $(start_time $!)" >"$launched.pid"
 }
 

@@ -17,6 +17,8 @@
 #define RETRIES_MAX  256 /* at once */
 #define SCAN_MAX     128
 #define NO_CREDIT_US 20000
+#define AGAIN_US     2000 /* doubling */
+#define TRIES_MAX    8
 #define PAGE         500
 
 static int64_t patience_from_now(const struct ferry_source *source)
@@ -152,6 +154,17 @@ static void write_autoclaim(struct ferry_source *source, const struct ferry_subs
 	command_number(out, count);
 }
 
+/* It was not idle yet: the server's clock is another. Or somebody else has it. */
+static void claim_again(struct ferry_source *source, struct pause *pause)
+{
+	pause->due = real_us() + ((int64_t)AGAIN_US << pause->tries);
+	if (++pause->tries > TRIES_MAX)
+		return;
+	pthread_mutex_lock(&source->lock);
+	(void)pauses_add(source->connection, &source->due, pause);
+	pthread_mutex_unlock(&source->lock);
+}
+
 /* Our own retries: each is asked for by its id. */
 static void claim_retries(struct haul *haul, size_t max)
 {
@@ -180,7 +193,10 @@ static void claim_retries(struct haul *haul, size_t max)
 			haul->failed = true;
 			return; /* the scan finds them */
 		}
+		size_t before = haul->count;
 		haul_reply(haul, pauses[i].subscription, reply, &pauses[i], NULL);
+		if (haul->count == before)
+			claim_again(source, &pauses[i]);
 	}
 }
 

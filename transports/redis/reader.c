@@ -27,6 +27,8 @@
 #define TYPICAL_MIN       1024
 #define COMPLAIN_EVERY_US 10000000
 #define DRAIN_US          1000000
+/* CLIENT UNBLOCK goes by another link and may come before the read that it is for. */
+#define UNBLOCK_EVERY_US 20000
 
 /* ---- handing out ---- */
 
@@ -234,7 +236,8 @@ static void write_round(struct ferry_source *source, size_t max)
 	uint32_t least = COUNT_MAX;
 	size_t together = 0;
 	source->commands = source->replies = 0;
-	source->blocking = source->unblocking = false;
+	source->blocking = false;
+	source->unblock_at = 0;
 	if (source->distribution == FERRY_BROADCAST)
 		sort_passing(source);
 	for (struct ferry_subscription *s = source->subscriptions; s; s = s->next) {
@@ -361,7 +364,7 @@ static int take_reply(struct ferry_source *source, const struct reply *reply, st
 static void forget_round(struct ferry_source *source)
 {
 	source->commands = source->replies = 0;
-	source->blocking = source->unblocking = false;
+	source->blocking = false;
 	for (struct ferry_subscription *s = source->subscriptions; s; s = s->next)
 		s->reading = 0;
 }
@@ -418,15 +421,20 @@ static void doze(struct ferry_source *source, int64_t until)
 		source->idle_at = now;
 }
 
-static void unblock(struct ferry_source *source)
+/* Ask for the end of the read that waits; returns when it should be asked for again. */
+static int64_t unblock(struct ferry_source *source)
 {
-	if (!source->blocking || source->unblocking)
-		return;
-	source->unblocking = true;
+	int64_t now = real_us();
+	if (!source->blocking)
+		return INT64_MAX;
+	if (now < source->unblock_at)
+		return source->unblock_at;
+	source->unblock_at = now + UNBLOCK_EVERY_US;
 	pthread_mutex_lock(&source->lock);
 	source->unblock = true;
 	pthread_mutex_unlock(&source->lock);
 	io_wake(source->connection);
+	return source->unblock_at;
 }
 
 /* The read that waits asks for what is no longer wanted, or not for what is. */
@@ -494,9 +502,8 @@ static int step(struct ferry_source *source, struct basket *basket, int64_t unti
 	if (source->commands) {
 		int64_t due = claimer_due(source);
 		if (asks_wrongly(source) || due <= real_us())
-			unblock(source);
-		else
-			until = due < until ? due : until;
+			due = unblock(source);
+		until = due < until ? due : until;
 	}
 	int64_t rest = rest_due(source);
 	doze(source, rest < until ? rest : until);
@@ -542,8 +549,8 @@ bool reader_drain(struct ferry_source *source, int64_t until)
 	struct basket none = {NULL, 0, 0};
 	bool woken = atomic_exchange(&source->woken, false); /* that is for the next fetch */
 	while (source->commands && source->reader.state == LINK_UP && real_us() < until) {
-		unblock(source);
-		doze(source, until);
+		int64_t again = unblock(source);
+		doze(source, again < until ? again : until);
 		(void)take_replies(source, &none);
 	}
 	if (woken)

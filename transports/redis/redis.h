@@ -94,6 +94,7 @@ struct pause {
 	int64_t due;
 	int64_t lease_until; /* of one that is parked: until then nobody else may have it */
 	int64_t first_failed_wall_us;
+	unsigned tries; /* at claiming it, in vain */
 };
 
 /* Those of a source: a binary heap by `due`. */
@@ -173,7 +174,7 @@ struct ferry_source {
 	bool reader_lost;           /* an earlier link may still have a read at the server */
 	unsigned commands, replies; /* of the round that is out: sent, and answered */
 	bool blocking;              /* its last command waits at the server */
-	bool unblocking;            /* and was asked not to */
+	int64_t unblock_at;         /* when it may be asked (again) not to */
 	int64_t asked_at;
 	int64_t idle_at; /* nothing was there to be read at this time: leases count from it */
 	int64_t scan_at;

@@ -129,7 +129,7 @@ integration_debian() {
 	count step debian-integration "Testing in it" in_debian "$debian_root" ./dev integration release || :
 	if [ "$debian" != bookworm ]; then # bookworm has no Valkey
 		count step debian-valkey "Testing in it, with Valkey" \
-			in_debian "$debian_root" env FERRY_REDIS_SERVER=valkey-server ./dev integration release || :
+			in_debian "$debian_root" env FERRY_TEST_REDIS_SERVER=valkey-server ./dev integration release || :
 	fi
 }
 

@@ -1,6 +1,6 @@
 # nats.sh - NATS with JetStream: one server, one behind TLS and passwords, or three.
 #
-# FERRY_NATS_SERVER names another server program than nats-server. Behind TLS, the node wronghost has a
+# FERRY_TEST_NATS_SERVER names another server program than nats-server. Behind TLS, the node wronghost has a
 # certificate for another host; the users are those of nats.users.
 # shellcheck shell=sh disable=SC2154
 
@@ -54,7 +54,7 @@ END
 }
 
 nats_start() {
-	serve "$1" "${FERRY_NATS_SERVER:-nats-server}" -c "$folder/$1.conf"
+	serve "$1" "${FERRY_TEST_NATS_SERVER:-nats-server}" -c "$folder/$1.conf"
 	await 30 "$1" said "$1" 'Server is ready'
 }
 

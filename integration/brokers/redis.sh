@@ -1,6 +1,6 @@
 # redis.sh - Redis or Valkey: one server, one behind TLS, or a master with a replica.
 #
-# FERRY_REDIS_SERVER names another server program than redis-server. The users of redis.acl exist in all; only
+# FERRY_TEST_REDIS_SERVER names another server program than redis-server. The users of redis.acl exist in all; only
 # behind TLS has who gives no name no rights. There, the node wronghost has a certificate for another host.
 # shellcheck shell=sh disable=SC2154
 
@@ -50,7 +50,7 @@ END
 }
 
 redis_start() {
-	serve "$1" "${FERRY_REDIS_SERVER:-redis-server}" "$folder/$1.conf"
+	serve "$1" "${FERRY_TEST_REDIS_SERVER:-redis-server}" "$folder/$1.conf"
 	await 30 "$1" said "$1" 'Ready to accept connections'
 }
 
@@ -58,7 +58,7 @@ redis_replicates() {
 	if in_docker; then
 		set -- compose exec -T redis-replica.server redis-cli
 	else
-		set -- "${FERRY_REDIS_SERVER:-redis-server}"
+		set -- "${FERRY_TEST_REDIS_SERVER:-redis-server}"
 		set -- "${1%-server}-cli"
 	fi
 	"$@" -p "$(port server)" info replication | grep -q state=online

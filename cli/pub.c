@@ -35,7 +35,7 @@ static const char help[] =
 	"\n"
 	"A line that is wrong or too large is reported and left out.  When the bus itself fails\n"
 	"nothing more is read.  SIGINT and SIGTERM end the reading, and what was read is still\n"
-	"confirmed; a second one ends at once.  How many messages were confirmed is told at the end,\n"
+	"confirmed; a later one ends at once.  How many messages were confirmed is told at the end,\n"
 	"on the standard error.\n"
 	"\n"
 	"Exit status: 0 every line was confirmed; 1 some were not; 2 wrong command line, or no such\n"

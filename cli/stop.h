@@ -8,8 +8,9 @@
 
 /*
  * Take the signals from now on, and ignore SIGPIPE: a reader that has gone is an error of a write.  A signal
- * that the program was started with ignored stays so; a second one of a kind ends the program at once.
- * Returns a descriptor that is readable after the first signal, or -1 and a line on standard error.
+ * that the program was started with ignored stays so.  Another one, a second or more after the first, ends
+ * the program at once.  Returns a descriptor that is readable after the first, or -1 and a line on standard
+ * error.
  */
 int stop_watch(void);
 

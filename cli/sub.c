@@ -33,7 +33,7 @@ static const char help[] =
 	"\n"
 	"A message is done when its line is written; what could not be written is handed back.\n"
 	"'ferry: sub: ready' comes on the standard error when no message published from then on is\n"
-	"missed.  SIGINT and SIGTERM end in good order, a second one at once.\n"
+	"missed.  SIGINT and SIGTERM end in good order, a later one at once.\n"
 	"\n"
 	"Exit status: 0 done, or stopped by a signal; 1 failed, or fewer than N messages; 2 wrong\n"
 	"command line.\n";

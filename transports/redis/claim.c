@@ -207,7 +207,8 @@ static int settle_one(struct claim *claim, const struct ferry_settle *settle, in
 	bool lost = claim->ended || claim_is_lost(claim, now);
 	unsigned todo = todo_of(settle->verb);
 	if (!(todo & TODO_FINAL)) {
-		claim->attempt = settle->attempt;
+		if (!lost && todo == TODO_HOLD)
+			claim->count = settle->attempt; /* as if it had been delivered again */
 		if (!lost)
 			claim_dirty(claim, todo);
 		return lost ? FERRY_E_STALE : 0;

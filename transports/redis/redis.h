@@ -72,7 +72,6 @@ struct claim {
 		*next; /* in one of: backlog, resting, the dirty list, the list of a command that was sent */
 	struct entry_id id;
 	uint32_t count;       /* deliveries as the server counts them; of a passing handler the attempt */
-	uint32_t attempt;     /* of TODO_HOLD: the one to come */
 	unsigned refs;        /* the delivery's views: 1; while a verdict is on its way: 1 */
 	unsigned todo, doing; /* TODO_*: to be written, and being written */
 	bool queued;          /* in the dirty list */

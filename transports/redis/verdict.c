@@ -157,7 +157,7 @@ static void write_one(struct ferry_source *source, struct claim *claim, int64_t 
 	else if (verb == TODO_BACK)
 		claimer_give_back(link, s, claim->id, claim->count);
 	else
-		write_claim(link, s, source->consumer, claim->id, 0, (int64_t)claim->attempt - 1);
+		write_claim(link, s, source->consumer, claim->id, 0, (int64_t)claim->count - 1);
 }
 
 static void write_burial(struct ferry_source *source, struct claim *claim)

@@ -141,7 +141,7 @@ integration_in() {
 	trap servers_down EXIT
 	trap 'exit 1' HUP INT TERM
 	build_integration "$1" || return 0
-	try_servers "integration-$1" "Testing $1 with real servers" "$servers" tests_of "$1" -L integration
+	try_servers "integration-$1" "Testing $1 with real servers" "$servers" tests_of "$1" -L integration -j 4
 }
 
 integration_stop() {

@@ -193,6 +193,19 @@ static uint64_t check_processes(struct run *run, bool *ret_all)
 
 /* ---- all together ---- */
 
+static bool is_stored_twice(const struct message *m)
+{
+	const struct delivery *first = NULL;
+	for (const struct delivery *d = m->first; d; d = d->next) {
+		if (d->outcome == 'd')
+			continue;
+		if (first && d->position != first->position)
+			return true;
+		first = d;
+	}
+	return false;
+}
+
 static void count_message(struct verdict *v, const struct message *m)
 {
 	v->tried++;
@@ -201,6 +214,7 @@ static void count_message(struct verdict *v, const struct message *m)
 	v->unknown += m->result == RESULT_UNKNOWN || m->result == RESULT_NONE;
 	v->handled += m->handled > m->swept;
 	v->dead += m->dead > 0;
+	v->twice += is_stored_twice(m);
 	v->left += m->swept && m->handled == m->swept && !m->dead;
 	v->filtered += m->result == RESULT_OK && m->kind == KIND_OTHER && !m->swept;
 }

@@ -171,6 +171,8 @@ void role_finish(struct ferry_bus *bus)
 {
 	struct ferry_error err = {0};
 	uint64_t published = 0, rejected = 0, unknown = 0;
+	if (ferry_bus_wait_ready(bus, START_MS, &err))
+		log_failure("long after the last fault the bus is still not ready: %s", err.text);
 	if (ferry_bus_stop(bus, STOP_MS, NULL, &err))
 		log_failure("the bus cannot be stopped: %s", err.text);
 	struct ferry_stats *stats = ferry_stats_take(bus, &err);

@@ -59,7 +59,7 @@ int64_t argument_number(const struct arguments *arguments, const char *key, int6
 struct ferry_bus *role_open(const struct arguments *arguments);
 /* Start it and log `ready`. */
 void role_start(struct ferry_bus *bus);
-/* Stop it, log its numbers, close it, and log `done`. */
+/* It must be ready by now.  Stop it, log its numbers, close it, and log `done`. */
 void role_finish(struct ferry_bus *bus);
 
 /* ---- the roles; they return the exit status ---- */

@@ -202,7 +202,7 @@ void fault_add_stall(struct run *run, const struct process *process, int64_t fro
 	for (size_t i = 0; i < run->fault_count; i++) {
 		const struct fault *known = &run->faults[i];
 		if ((!known->process || known->process == process) && from_us <= known->to_us &&
-		    over_us >= known->from_us)
+		    over_us >= known->from_us && over_us <= known->to_us)
 			return; /* its consequence */
 	}
 	size_t fault = fault_begin(run, process);
@@ -251,14 +251,15 @@ struct process *run_consumers(struct run *run, unsigned count)
 	return first;
 }
 
-/* Stop all of a role that still run. */
+/* Stop all of a role that still run, at the same time. */
 static void stop_all(struct run *run, enum role role)
 {
-	for (size_t i = 0; i < run->process_count; i++) {
-		struct process *p = &run->processes[i];
-		if (p->role == role && !p->ended)
-			run_stop(run, p);
-	}
+	for (size_t i = 0; i < run->process_count; i++)
+		if (run->processes[i].role == role && !run->processes[i].ended)
+			process_say(run, &run->processes[i], "stop");
+	for (size_t i = 0; i < run->process_count; i++)
+		if (run->processes[i].role == role)
+			run_wait_done(run, &run->processes[i], DONE_MS);
 }
 
 static bool is_quiet(struct run *run, void *ctx)
@@ -311,10 +312,11 @@ void run_finish(struct run *run)
 	unsigned stalls = count_stalls(run);
 	printf("%s seed %ju: %u messages (%u confirmed, %u refused, %u unknown), %u handled, %u dead "
 	       "letters, "
-	       "%u filtered, %u left, %u duplicates (at most %u), %zu faults, %u stalls, resumed after %.2f "
+	       "%u filtered, %u left, %u duplicates (at most %u; %u were stored twice), %zu faults, %u "
+	       "stalls, resumed after %.2f "
 	       "s, %.1f s%s\n",
 	       run->settings->scenario, (uintmax_t)run->settings->seed, v.tried, v.confirmed, v.refused,
-	       v.unknown, v.handled, v.dead, v.filtered, v.left, v.duplicates, v.bound,
+	       v.unknown, v.handled, v.dead, v.filtered, v.left, v.duplicates, v.bound, v.twice,
 	       run->fault_count - stalls, stalls, resumed_s, (double)(now_us() - run->begun_us) / 1e6,
 	       run->note);
 	fflush(stdout);

@@ -196,6 +196,7 @@ void run_finish(struct run *run);
 struct verdict {
 	unsigned tried, confirmed, refused, unknown;
 	unsigned handled, dead, filtered, left; /* distinct messages */
+	unsigned twice;                         /* stored at two places: sent again under the same id */
 	unsigned duplicates, bound;
 };
 

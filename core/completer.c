@@ -23,18 +23,17 @@ void completer_destroy(struct completer *c)
 	pthread_mutex_destroy(&c->lock);
 }
 
-void completer_push(struct completer *c, struct publication *p)
+void completer_push(struct ferry_bus *bus, struct publication *first, struct publication **end)
 {
-	struct ferry_bus *bus = p->bus;
-	p->next = NULL;
+	struct completer *c = &bus->completer;
 	pthread_mutex_lock(&c->lock);
-	bool first = !c->head;
-	*c->tail = p;
-	c->tail = &p->next;
-	if (first)
+	bool wake = !c->head;
+	*c->tail = first;
+	c->tail = end;
+	if (wake)
 		pthread_cond_signal(&c->wake);
 	pthread_mutex_unlock(&c->lock);
-	if (first)
+	if (wake)
 		pool_signal_caller(bus);
 }
 
@@ -51,9 +50,7 @@ static int call_all(struct ferry_bus *bus, struct publication *list)
 	int called = 0;
 	struct inside_mark before = inside;
 	inside = (struct inside_mark){bus, INSIDE_COMPLETION};
-	while (list) {
-		struct publication *p = list;
-		list = p->next;
+	for (struct publication *p = list; p; p = p->next) {
 		if (p->done) {
 			struct ferry_error err;
 			if (p->result)
@@ -61,9 +58,9 @@ static int call_all(struct ferry_bus *bus, struct publication *list)
 				     p->reason ? p->reason : ferry_error_text(p->result));
 			p->done(p->result, p->result ? &err : NULL, p->ctx);
 		}
-		publication_free(p);
 		called++;
 	}
+	publications_free_list(bus, list);
 	inside = before;
 	return called;
 }

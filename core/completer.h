@@ -16,7 +16,8 @@ int completer_start(struct ferry_bus *bus);
 void completer_stop(struct ferry_bus *bus);
 void completer_destroy(struct completer *c);
 
-void completer_push(struct completer *c, struct publication *p);
+/* A list that is linked by next; `end` is the NULL behind its last. */
+void completer_push(struct ferry_bus *bus, struct publication *first, struct publication **end);
 /* Call what is there, on this thread; returns how many. */
 int completer_run(struct ferry_bus *bus);
 

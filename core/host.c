@@ -44,9 +44,7 @@ static void host_free(void *core, void *memory)
 
 static void host_published(void *core, struct ferry_outgoing *const *outs, size_t count)
 {
-	(void)core;
-	for (size_t i = 0; i < count; i++)
-		publication_complete((struct publication *)(void *)outs[i]);
+	publications_complete(core, outs, count);
 }
 
 static void host_writable(void *core)

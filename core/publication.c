@@ -27,15 +27,26 @@ struct publication *publication_make(struct ferry_bus *bus, enum publication_kin
 	return p;
 }
 
+void publications_free_list(struct ferry_bus *bus, struct publication *list)
+{
+	struct publication *last = NULL;
+	for (struct publication *p = list; p; p = p->next) {
+		alloc_free(bus->allocator, p->copy);
+		alloc_free(bus->allocator, p->reason);
+		last = p;
+	}
+	if (!last)
+		return;
+	pthread_mutex_lock(&bus->publications_lock);
+	last->next = bus->free_publications;
+	bus->free_publications = list;
+	pthread_mutex_unlock(&bus->publications_lock);
+}
+
 void publication_free(struct publication *p)
 {
-	struct ferry_bus *bus = p->bus;
-	alloc_free(bus->allocator, p->copy);
-	alloc_free(bus->allocator, p->reason);
-	pthread_mutex_lock(&bus->publications_lock);
-	p->next = bus->free_publications;
-	bus->free_publications = p;
-	pthread_mutex_unlock(&bus->publications_lock);
+	p->next = NULL;
+	publications_free_list(p->bus, p);
 }
 
 void publications_free(struct ferry_bus *bus)
@@ -132,7 +143,7 @@ void topic_count(struct ferry_bus *bus, struct topic *topic, int result)
 	}
 }
 
-void publication_complete(struct publication *p)
+static void take_result(struct publication *p)
 {
 	struct ferry_bus *bus = p->bus;
 	p->result = p->out.result;
@@ -140,15 +151,28 @@ void publication_complete(struct publication *p)
 		p->reason = alloc_string(bus->allocator, p->out.reason);
 	if (p->kind != PUBLICATION_DEAD)
 		topic_count(bus, p->topic, p->result);
-	switch (p->kind) {
-	case PUBLICATION_WAITED:
-		waiter_complete(p);
-		break;
-	case PUBLICATION_ASYNC:
-		completer_push(&bus->completer, p);
-		break;
-	case PUBLICATION_DEAD:
-		dead_letter_done(p);
-		break;
+}
+
+void publications_complete(struct ferry_bus *bus, struct ferry_outgoing *const *outs, size_t count)
+{
+	struct publication *first = NULL, **last = &first;
+	for (size_t i = 0; i < count; i++) {
+		struct publication *p = (struct publication *)(void *)outs[i];
+		take_result(p);
+		switch (p->kind) {
+		case PUBLICATION_WAITED:
+			waiter_complete(p);
+			break;
+		case PUBLICATION_ASYNC:
+			*last = p;
+			last = &p->next;
+			break;
+		case PUBLICATION_DEAD:
+			dead_letter_done(p);
+			break;
+		}
 	}
+	*last = NULL;
+	if (first)
+		completer_push(bus, first, last);
 }

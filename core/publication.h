@@ -28,7 +28,7 @@ struct publication {
 
 	struct waiter *waiter;
 	int32_t *result_slot;
-	struct publication **self; /* the waiter's note of it, cleared with the result */
+	struct publication *wait_next, **wait_link; /* all that the waiter waits for */
 
 	ferry_published_fn *done;
 	void *ctx;
@@ -42,11 +42,13 @@ struct publication *publication_make(struct ferry_bus *bus, enum publication_kin
 /* Make the record's views last as long as the publication, if the plugin needs that. */
 int publication_own_record(struct publication *p);
 void publication_free(struct publication *p);
+/* The same for a list that is linked by next. */
+void publications_free_list(struct ferry_bus *bus, struct publication *list);
 /* The free list, when the bus is closed. */
 void publications_free(struct ferry_bus *bus);
 
-/* Whoever has a result calls this, once; `p` may be gone when it returns. */
-void publication_complete(struct publication *p);
+/* Whoever has results calls this, once for each; they may be gone when it returns. */
+void publications_complete(struct ferry_bus *bus, struct ferry_outgoing *const *outs, size_t count);
 
 /* Count a result in the topic's statistics. */
 void topic_count(struct ferry_bus *bus, struct topic *topic, int result);

@@ -118,9 +118,7 @@ static int prepare(struct ferry_publisher *pub, struct ferry_publication *p, con
 
 static int end_waited(struct ferry_publication *p, void *ctx)
 {
-	int32_t result;
-	send_records(ctx, &p->record, 1, &result);
-	return result;
+	return send_one(ctx, &p->record);
 }
 
 static int end_async(struct ferry_publication *p, void *ctx)
@@ -247,48 +245,58 @@ static int prepare_item(struct ferry_publisher *pub, struct ferry_publication *p
 	return code ? fail(err, code, "%s: an interceptor refused the message", pub->topic->name) : 0;
 }
 
-/* Up to BATCH_MAX items: those that are sound go out together.  *err is about the first that failed. */
-static void publish_some(struct ferry_publisher *pub, const struct send *batch,
-			 struct ferry_batch_item *items, size_t count)
+/* A batch while it goes out in pieces. */
+struct outgoing_batch {
+	struct ferry_publisher *publisher;
+	struct send send;
+	struct waiter waiter;
+	bool intercepted;
+	struct ferry_error sending;             /* the first failure of those that went out */
+	struct ferry_error before;              /* the first failure of those that did not */
+	const struct ferry_batch_item *unsound; /* whose that is */
+};
+
+/* Up to BATCH_MAX items: those that are sound go out together. */
+static void publish_some(struct outgoing_batch *batch, struct ferry_batch_item *items, size_t count)
 {
 	struct ferry_publication publications[BATCH_MAX];
 	struct ferry_record records[BATCH_MAX];
-	int32_t results[BATCH_MAX];
-	size_t index[BATCH_MAX], sound = 0, unsound = count;
-	struct ferry_error before = {.code = 0}, sending = {.code = 0};
-	struct send send = *batch;
-	bool intercepted = has_publish_interceptor(send.bus);
+	int32_t *results[BATCH_MAX];
+	const struct send *send = &batch->send;
+	size_t sound = 0;
 	for (size_t i = 0; i < count; i++) {
 		struct ferry_publication *p = &publications[i];
-		items[i].result =
-			prepare_item(pub, p, &items[i], intercepted, unsound == count ? &before : NULL);
+		items[i].result = prepare_item(batch->publisher, p, &items[i], batch->intercepted,
+					       batch->unsound ? NULL : &batch->before);
 		if (items[i].result) {
-			send_refused(send.bus, send.topic, items[i].result);
-			unsound = unsound == count ? i : unsound;
+			send_refused(send->bus, send->topic, items[i].result);
+			batch->unsound = batch->unsound ? batch->unsound : &items[i];
 		} else {
-			index[sound] = i;
+			results[sound] = &items[i].result;
 			records[sound++] = p->record;
 		}
 	}
-	send.err = &sending;
 	if (sound)
-		send_records(&send, records, sound, results);
-	for (size_t i = 0; i < sound; i++)
-		items[index[i]].result = results[i];
+		send_records(send, &batch->waiter, records, results, sound);
 	for (size_t i = 0; i < count; i++)
 		publication_clear(&publications[i]);
+}
 
+/* The first item that failed, in words. */
+static int outcome_of(const struct outgoing_batch *batch, const struct ferry_batch_item *items, size_t count,
+		      struct ferry_error *err)
+{
 	size_t first = 0;
 	while (first < count && !items[first].result)
 		first++;
-	if (first == count || !batch->err)
-		return;
-	if (first == unsound)
-		*batch->err = before;
-	else if (items[first].result == sending.code)
-		*batch->err = sending;
-	else
-		send_outcome(send.topic, items[first].result, NULL, batch->err);
+	if (first == count)
+		return 0;
+	int code = items[first].result;
+	if (&items[first] == batch->unsound)
+		return fail(err, code, "%s", batch->before.text);
+	if (code == batch->sending.code)
+		return fail(err, code, "%s", batch->sending.text);
+	return send_outcome(batch->send.topic, code, NULL, err);
 }
 
 int ferry_publish_batch(struct ferry_publisher *publisher, struct ferry_batch_item *items, size_t count,
@@ -302,13 +310,16 @@ int ferry_publish_batch(struct ferry_publisher *publisher, struct ferry_batch_it
 	if (deadline_ms < 0)
 		return fail(err, FERRY_E_INVALID, "%s: deadline_ms is negative", publisher->topic->name);
 	struct ferry_bus *bus = publisher->bus;
-	struct ferry_error text = {.code = 0};
-	struct send send = {.bus = bus, .topic = publisher->topic, .err = &text};
-	send.deadline_us =
+	struct outgoing_batch batch = {.publisher = publisher, .intercepted = has_publish_interceptor(bus)};
+	batch.send = (struct send){.bus = bus, .topic = publisher->topic, .err = &batch.sending};
+	batch.send.deadline_us =
 		deadline_after(clock_real(), deadline_ms ? deadline_ms : bus->config.publish_timeout_ms);
 	int code = bus_guard(bus, err);
 	if (!code) {
-		code = send_usable(bus, publisher->topic, send.deadline_us, err);
+		code = send_usable(bus, publisher->topic, batch.send.deadline_us, err);
+		if (!code)
+			code = waiter_begin(&batch.waiter, bus, err);
+		batch.waiter.err = &batch.sending;
 		for (size_t i = 0; code && i < count; i++)
 			send_refused(bus, publisher->topic, code);
 	}
@@ -316,16 +327,11 @@ int ferry_publish_batch(struct ferry_publisher *publisher, struct ferry_batch_it
 		items[i].result = code;
 	if (code)
 		return code;
-	for (size_t i = 0; i < count; i += BATCH_MAX) {
-		size_t some = count - i < BATCH_MAX ? count - i : BATCH_MAX;
-		send.err = code ? NULL : &text;
-		publish_some(publisher, &send, items + i, some);
-		for (size_t k = i; k < i + some && !code; k++)
-			code = items[k].result;
-	}
-	if (code && err)
-		fail(err, code, "%s", text.code ? text.text : ferry_error_text(code));
-	return code;
+	/* All pieces are on their way before the first result is waited for. */
+	for (size_t i = 0; i < count; i += BATCH_MAX)
+		publish_some(&batch, items + i, count - i < BATCH_MAX ? count - i : BATCH_MAX);
+	waiter_end(&batch.waiter, batch.send.deadline_us);
+	return outcome_of(&batch, items, count, err);
 }
 
 /* ---- life ---- */

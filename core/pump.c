@@ -20,7 +20,9 @@ static uint32_t target_of(const struct subscription *s)
 {
 	uint64_t target = 0;
 	for (const struct handler *h = s->handlers; h; h = h->next) {
-		int64_t each = h->quick_us > 0 ? AHEAD_US / (h->quick_us + 1) : 0;
+		/* Of a handler that has not run yet nothing is known: one at a time. */
+		bool known = h->quick_us > 0 || h->batch > 1;
+		int64_t each = known ? AHEAD_US / (h->quick_us + 1) : 0;
 		target += (uint64_t)h->concurrency * (uint64_t)(each < 1            ? 1
 								: each > TARGET_MAX ? TARGET_MAX
 										    : each);
@@ -34,7 +36,10 @@ static uint32_t credit_of(struct subscription *s, bool open)
 	pthread_mutex_lock(&s->lock);
 	uint32_t ready = subscription_ready(s);
 	s->target = target_of(s);
-	uint32_t credit = open && ready < s->target ? s->target - ready : 0;
+	uint32_t credit = open && ready * 2 <= s->target ? s->target - ready : 0;
+	/* What was granted counts down by itself: taking it back would send back what is on its way. */
+	if (open && credit < s->credit)
+		credit = s->credit < s->target ? s->credit : s->target;
 	if (s->max_unsettled > 0) {
 		uint64_t most = (uint64_t)s->max_unsettled;
 		uint64_t left = s->count.in_flight < most ? most - s->count.in_flight : 0;
@@ -43,7 +48,7 @@ static uint32_t credit_of(struct subscription *s, bool open)
 			s->stalled = true;
 		}
 	}
-	s->hungry = credit < s->target;
+	s->hungry = credit * 2 < s->target;
 	pthread_mutex_unlock(&s->lock);
 	return credit;
 }

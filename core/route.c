@@ -31,6 +31,11 @@ uint32_t subscription_ready(const struct subscription *s)
 	return ready;
 }
 
+bool subscription_hungry(const struct subscription *s)
+{
+	return s->hungry && subscription_ready(s) * 2 <= s->target;
+}
+
 bool route_is_foreign(const struct subscription *s, const struct ferry_message *m)
 {
 	if (!m->delivery.record.attribute_count)

@@ -26,6 +26,8 @@ bool handler_has_slot(const struct handler *h);
 bool handler_matches(const struct handler *h, const struct ferry_message *m);
 /* Messages in the handlers' queues. */
 uint32_t subscription_ready(const struct subscription *s);
+/* The pump would give credit now. [subscription.lock held] */
+bool subscription_hungry(const struct subscription *s);
 
 static inline void list_add(struct message_list *list, struct ferry_message *m, size_t link_offset)
 {

@@ -5,14 +5,6 @@
 #include "publisher.h"
 #include "topic.h"
 
-/* A thread that waits for results; on its stack, so a publication that outlives it must forget it. */
-struct waiter {
-	pthread_cond_t done;
-	size_t open;
-	struct ferry_error *err; /* the first failure's text goes here */
-	bool failed;
-};
-
 /* How long after its deadline a transport may still report: it has to, but we do not wait for ever. */
 #define REPORT_GRACE_US 1000000
 
@@ -135,45 +127,73 @@ int send_refused(struct ferry_bus *bus, struct topic *topic, int code)
 
 /* ---- waiting for results ---- */
 
+int waiter_begin(struct waiter *waiter, struct ferry_bus *bus, struct ferry_error *err)
+{
+	*waiter = (struct waiter){.bus = bus, .err = err};
+	return cond_init(&waiter->done) ? fail_nomem(err, "publishing") : 0;
+}
+
+/* [room_lock] */
+static void waiter_add(struct waiter *waiter, struct publication *p)
+{
+	p->waiter = waiter;
+	p->wait_link = &waiter->first;
+	p->wait_next = waiter->first;
+	if (p->wait_next)
+		p->wait_next->wait_link = &p->wait_next;
+	waiter->first = p;
+	waiter->open++;
+}
+
+/* [room_lock] */
+static void waiter_remove(struct publication *p)
+{
+	*p->wait_link = p->wait_next;
+	if (p->wait_next)
+		p->wait_next->wait_link = p->wait_link;
+	p->waiter->open--;
+	p->waiter = NULL;
+}
+
+/* [room_lock] */
+static void waiter_note(struct waiter *waiter, const struct publication *p, int result, const char *reason)
+{
+	*p->result_slot = result;
+	if (!result || waiter->failed)
+		return;
+	send_outcome(p->topic, result, reason, waiter->err);
+	waiter->failed = true;
+}
+
 void waiter_complete(struct publication *p)
 {
 	struct ferry_bus *bus = p->bus;
 	pthread_mutex_lock(&bus->room_lock);
 	struct waiter *waiter = p->waiter;
 	if (waiter) {
-		*p->result_slot = p->result;
-		if (p->result && !waiter->failed) {
-			send_outcome(p->topic, p->result, p->reason, waiter->err);
-			waiter->failed = true;
-		}
-		*p->self = NULL;
-		if (--waiter->open == 0)
+		waiter_note(waiter, p, p->result, p->reason);
+		waiter_remove(p);
+		if (!waiter->open)
 			pthread_cond_signal(&waiter->done);
 	}
 	pthread_mutex_unlock(&bus->room_lock);
 	publication_free(p);
 }
 
-/* Wait for what was handed over; what has no result in time ends UNKNOWN here and is left to itself. */
-static void wait_results(struct ferry_bus *bus, struct waiter *waiter, struct publication **publications,
-			 size_t count, int64_t deadline_us)
+void waiter_end(struct waiter *waiter, int64_t deadline_us)
 {
+	struct ferry_bus *bus = waiter->bus;
 	int64_t until = deadline_us > INT64_MAX - REPORT_GRACE_US ? INT64_MAX : deadline_us + REPORT_GRACE_US;
 	pthread_mutex_lock(&bus->room_lock);
 	while (waiter->open && cond_wait_until(&waiter->done, &bus->room_lock, until))
 		;
-	for (size_t i = 0; waiter->open && i < count; i++) {
-		struct publication *p = publications[i];
-		if (!p)
-			continue;
-		*p->result_slot = FERRY_E_UNKNOWN;
-		if (!waiter->failed)
-			send_outcome(p->topic, FERRY_E_UNKNOWN, "no result before the deadline", waiter->err);
-		waiter->failed = true;
-		p->waiter = NULL;
-		waiter->open--;
+	while (waiter->first) {
+		struct publication *p = waiter->first;
+		waiter_note(waiter, p, FERRY_E_UNKNOWN, "no result before the deadline");
+		waiter_remove(p);
 	}
 	pthread_mutex_unlock(&bus->room_lock);
+	pthread_cond_destroy(&waiter->done);
 }
 
 static void fill_out(const struct send *send, struct ferry_outgoing *out)
@@ -185,67 +205,67 @@ static void fill_out(const struct send *send, struct ferry_outgoing *out)
 				   : send->deadline_us;
 }
 
-/* The transport reports from another thread: each message is a publication of its own. */
-static int send_waited(const struct send *send, const struct ferry_record *records, size_t count,
-		       int32_t *results)
+/* A publication for each record, in the waiter's list; returns how many could be made. */
+static size_t make_waited(const struct send *send, struct waiter *waiter, const struct ferry_record *records,
+			  int32_t *const *results, size_t count, struct publication **made)
 {
 	struct ferry_bus *bus = send->bus;
-	struct publication *few[BATCH_MAX];
-	struct waiter waiter = {.err = send->err};
-	size_t made = 0;
-	int code = 0;
-	if (cond_init(&waiter.done))
-		return fail_nomem(send->err, "publishing");
-	for (; made < count; made++) {
-		struct publication *p =
-			publication_make(bus, PUBLICATION_WAITED, send->topic, &records[made]);
+	size_t n = 0;
+	for (; n < count; n++) {
+		struct publication *p = publication_make(bus, PUBLICATION_WAITED, send->topic, &records[n]);
 		if (!p)
 			break;
-		few[made] = p;
 		fill_out(send, &p->out);
-		p->waiter = &waiter;
-		p->result_slot = &results[made];
-		p->self = &few[made];
+		p->result_slot = results[n];
 		if (publication_own_record(p)) {
 			publication_free(p);
 			break;
 		}
+		made[n] = p;
 	}
-	if (made < count)
-		code = fail_nomem(send->err, "publishing");
+	pthread_mutex_lock(&bus->room_lock);
+	for (size_t i = 0; i < n; i++)
+		waiter_add(waiter, made[i]);
+	pthread_mutex_unlock(&bus->room_lock);
+	return n;
+}
 
-	waiter.open = made;
+/* The transport reports from another thread: each message is a publication of its own. */
+static void send_waited(const struct send *send, struct waiter *waiter, const struct ferry_record *records,
+			int32_t *const *results, size_t count)
+{
+	struct ferry_bus *bus = send->bus;
+	struct publication *made[BATCH_MAX];
 	struct ferry_outgoing *outs[BATCH_MAX];
-	struct publication *kept[BATCH_MAX];
-	for (size_t i = 0; i < made; i++) {
-		outs[i] = &few[i]->out;
-		kept[i] = few[i];
-	}
-	int full = 0;
-	size_t taken =
-		made ? hand_over(bus, send->topic, outs, made, send->deadline_us, &full, send->err) : 0;
-	if (made)
+	struct ferry_error why = {.code = 0};
+	size_t ready = make_waited(send, waiter, records, results, count, made), taken = 0;
+	int code = 0;
+	for (size_t i = 0; i < ready; i++)
+		outs[i] = &made[i]->out;
+	if (ready) {
+		taken = hand_over(bus, send->topic, outs, ready, send->deadline_us, &code, &why);
 		leave(bus);
-	code = code ? code : full;
+	}
+	if (!code && ready < count)
+		code = fail_nomem(&why, "publishing");
 	/* What was not taken has no result to come. */
 	pthread_mutex_lock(&bus->room_lock);
-	waiter.open -= made - taken;
-	waiter.failed = waiter.failed || code != 0;
-	pthread_mutex_unlock(&bus->room_lock);
-	for (size_t i = taken; i < made; i++) {
-		few[i] = NULL;
-		publication_free(kept[i]);
+	for (size_t i = taken; i < ready; i++)
+		waiter_remove(made[i]);
+	if (code && !waiter->failed) {
+		waiter->failed = true;
+		fail(waiter->err, code, "%s", why.text);
 	}
+	pthread_mutex_unlock(&bus->room_lock);
+	for (size_t i = taken; i < ready; i++)
+		publication_free(made[i]);
 	for (size_t i = taken; i < count; i++)
-		results[i] = send_refused(bus, send->topic, code);
-	wait_results(bus, &waiter, few, taken, send->deadline_us);
-	pthread_cond_destroy(&waiter.done);
-	return code;
+		*results[i] = send_refused(bus, send->topic, code);
 }
 
 /* The transport has the result when publish returns: nothing to allocate and nobody to wait for. */
-static int send_immediate(const struct send *send, const struct ferry_record *records, size_t count,
-			  int32_t *results)
+static void send_immediate(const struct send *send, const struct ferry_record *records,
+			   int32_t *const *results, size_t count, bool *told)
 {
 	struct ferry_outgoing items[BATCH_MAX], *outs[BATCH_MAX];
 	struct ferry_destination *destination =
@@ -258,27 +278,44 @@ static int send_immediate(const struct send *send, const struct ferry_record *re
 		outs[i] = &items[i];
 	}
 	int code;
-	size_t taken = hand_over(send->bus, send->topic, outs, count, send->deadline_us, &code, send->err);
+	struct ferry_error *err = *told ? NULL : send->err;
+	size_t taken = hand_over(send->bus, send->topic, outs, count, send->deadline_us, &code, err);
 	leave(send->bus);
-	bool told = code != 0;
+	*told = *told || code;
 	for (size_t i = 0; i < count; i++) {
-		results[i] = i < taken ? items[i].result : send_refused(send->bus, send->topic, code);
+		*results[i] = i < taken ? items[i].result : send_refused(send->bus, send->topic, code);
 		if (i >= taken)
 			continue;
 		topic_count(send->bus, send->topic, items[i].result);
-		if (items[i].result && !told)
-			told = send_outcome(send->topic, items[i].result, items[i].reason, send->err) != 0;
+		if (items[i].result && !*told)
+			*told = send_outcome(send->topic, items[i].result, items[i].reason, send->err) != 0;
 	}
-	return code;
 }
 
-/* Up to BATCH_MAX records; every result is set. */
-void send_records(const struct send *send, const struct ferry_record *records, size_t count, int32_t *results)
+void send_records(const struct send *send, struct waiter *waiter, const struct ferry_record *records,
+		  int32_t *const *results, size_t count)
 {
 	if (bus_can(send->bus, FERRY_CAP_PUB_IMMEDIATE))
-		send_immediate(send, records, count, results);
+		send_immediate(send, records, results, count, &waiter->failed);
 	else
-		send_waited(send, records, count, results);
+		send_waited(send, waiter, records, results, count);
+}
+
+int send_one(const struct send *send, const struct ferry_record *record)
+{
+	struct waiter waiter;
+	int32_t result, *slot = &result;
+	bool told = false;
+	if (bus_can(send->bus, FERRY_CAP_PUB_IMMEDIATE)) {
+		send_immediate(send, record, &slot, 1, &told);
+		return result;
+	}
+	int code = waiter_begin(&waiter, send->bus, send->err);
+	if (code)
+		return send_refused(send->bus, send->topic, code);
+	send_waited(send, &waiter, record, &slot, 1);
+	waiter_end(&waiter, send->deadline_us);
+	return result;
 }
 
 int send_async(const struct send *send, const struct ferry_record *record)
@@ -302,7 +339,7 @@ int send_async(const struct send *send, const struct ferry_record *record)
 		return send_refused(bus, send->topic, code);
 	}
 	if (bus_can(bus, FERRY_CAP_PUB_IMMEDIATE))
-		publication_complete(p);
+		publications_complete(bus, &out, 1);
 	leave(bus);
 	return 0;
 }
@@ -315,7 +352,5 @@ int publish_record(struct ferry_bus *bus, struct topic *topic, const struct ferr
 		return code;
 	struct send send = {
 		.bus = bus, .topic = topic, .deadline_us = deadline_us, .dedup_id = dedup_id, .err = err};
-	int32_t result;
-	send_records(&send, record, 1, &result);
-	return result;
+	return send_one(&send, record);
 }

@@ -131,7 +131,7 @@ static void end_counted(struct ferry_bus *bus, struct worker *w, struct ferry_me
 		route_ready(s, next);
 	bool submit = next || s->stalled;
 	s->stalled = false;
-	bool hungry = s->hungry;
+	bool hungry = subscription_hungry(s);
 	pthread_mutex_unlock(&s->lock);
 
 	message_drop(bus, w, m);

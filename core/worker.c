@@ -279,7 +279,7 @@ static void flush(struct worker *w, struct worker *own)
 		route_ready(s, m);
 	s->stalled = false;
 	/* A worker that flushes for itself looks at this when it takes again. */
-	bool hungry = !own && s->hungry;
+	bool hungry = !own && subscription_hungry(s);
 	pthread_mutex_unlock(&s->lock);
 	for (uint32_t i = 0; i < count; i++) {
 		struct ferry_message *m = (struct ferry_message *)(void *)settles[i].delivery;
@@ -551,7 +551,7 @@ static enum taken take(struct worker *w, struct subscription *s, bool *ret_more)
 		w->handler->running++;
 		*ret_more = has_more(w, s);
 	}
-	bool hungry = s->hungry && subscription_ready(s) * 2 <= s->target;
+	bool hungry = subscription_hungry(s);
 	pthread_mutex_unlock(&s->lock);
 	if (hungry)
 		pump_feed(s->group);

@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 void bytes_free(struct bytes *bytes)
@@ -50,17 +49,24 @@ void bytes_add(struct bytes *bytes, const void *data, size_t size)
 	bytes->size += size;
 }
 
-/* A mark and a number, as "$12\r\n"; returns the end. */
-static char *put_head(char *at, char mark, size_t number)
+/* By hand, since each message has dozens of numbers; returns the end. */
+static char *put_digits(char *at, uint64_t number)
 {
 	char digits[24];
 	size_t count = 0;
 	do
 		digits[count++] = (char)('0' + number % 10);
 	while (number /= 10);
-	*at++ = mark;
 	while (count)
 		*at++ = digits[--count];
+	return at;
+}
+
+/* A mark and a number, as "$12\r\n"; returns the end. */
+static char *put_head(char *at, char mark, size_t number)
+{
+	*at++ = mark;
+	at = put_digits(at, number);
 	*at++ = '\r';
 	*at++ = '\n';
 	return at;
@@ -132,19 +138,26 @@ int entry_id_compare(struct entry_id a, struct entry_id b)
 
 size_t entry_id_format(struct entry_id id, char text[ENTRY_ID_TEXT])
 {
-	return (size_t)snprintf(text, ENTRY_ID_TEXT, "%" PRIu64 "-%" PRIu64, id.ms, id.seq);
+	char *at = put_digits(text, id.ms);
+	*at++ = '-';
+	at = put_digits(at, id.seq);
+	*at = '\0';
+	return (size_t)(at - text);
+}
+
+static bool take_digits(const char **text, uint64_t *number)
+{
+	const char *begin = *text;
+	for (; **text >= '0' && **text <= '9'; (*text)++)
+		*number = *number * 10 + (uint64_t)(**text - '0');
+	return *text != begin;
 }
 
 bool entry_id_parse(const char *text, struct entry_id *ret)
 {
-	char *end;
-	uint64_t ms = strtoull(text, &end, 10);
-	if (end == text || *end != '-')
+	struct entry_id id = {0, 0};
+	if (!take_digits(&text, &id.ms) || *text++ != '-' || !take_digits(&text, &id.seq) || *text)
 		return false;
-	text = end + 1;
-	uint64_t seq = strtoull(text, &end, 10);
-	if (end == text || *end)
-		return false;
-	*ret = (struct entry_id){ms, seq};
+	*ret = id;
 	return true;
 }

@@ -8,7 +8,8 @@
 
 #include "redis.h"
 
-#define FEW 16 /* links that need no memory */
+#define FEW       16 /* links that need no memory */
+#define HASTY_MAX 8
 
 struct poll_set {
 	struct pollfd few[FEW], *all;
@@ -58,6 +59,10 @@ static void sleep_until(struct ferry_connection *c, struct ferry_source *sources
 	struct poll_set set = {.capacity = FEW};
 	set.all = set.few;
 	atomic_store(&c->io_idle, true);
+	/* While there is more to send, replies can wait a few rounds: each look is a system call. */
+	c->readable = ++c->hasty >= HASTY_MAX;
+	if (c->readable)
+		c->hasty = 0;
 	if (!has_work(c)) {
 		add(c, &set, c->wake, POLLIN);
 		add(c, &set, c->publisher.link.fd, link_events(&c->publisher.link));
@@ -68,6 +73,8 @@ static void sleep_until(struct ferry_connection *c, struct ferry_source *sources
 		(void)poll(set.all, (nfds_t)set.count, ms > 60000 ? 60000 : (int)ms);
 		if (set.all[0].revents)
 			eventfd_clear(c->wake);
+		c->readable = set.all[1].revents != 0;
+		c->hasty = 0;
 		if (set.all != set.few)
 			host_free(c, set.all);
 	}
@@ -109,7 +116,8 @@ static void *io_main(void *connection)
 		sleep_until(c, sources, until < stop_at ? until : stop_at);
 		pthread_mutex_lock(&c->lock);
 		c->in_round = false;
-		pthread_cond_broadcast(&c->changed);
+		if (c->closing)
+			pthread_cond_broadcast(&c->changed);
 		pthread_mutex_unlock(&c->lock);
 	}
 	publisher_abandon(c);

@@ -166,7 +166,7 @@ static void *janitor_main(void *connection)
 	pthread_mutex_lock(&c->lock);
 	int64_t next = real_us() + c->trim_us;
 	while (!c->janitor_leaving) {
-		if (real_wait(&c->changed, &c->lock, next) && real_us() < next)
+		if (real_wait(&c->janitor_wake, &c->lock, next) && real_us() < next)
 			continue;
 		pthread_mutex_unlock(&c->lock);
 		run_all(c, &link);
@@ -193,7 +193,7 @@ void janitor_stop(struct ferry_connection *c)
 		return;
 	pthread_mutex_lock(&c->lock);
 	c->janitor_leaving = true;
-	pthread_cond_broadcast(&c->changed);
+	pthread_cond_signal(&c->janitor_wake);
 	pthread_mutex_unlock(&c->lock);
 	pthread_join(c->janitor, NULL);
 	c->janitor_running = false;

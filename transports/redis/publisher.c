@@ -190,10 +190,12 @@ static void settle_up(struct ferry_connection *c)
 			i++;
 		done = batch->ticket + i;
 	}
-	if (done != p->done)
+	if (done != p->done && c->flushing)
 		pthread_cond_broadcast(&c->changed);
 	p->done = done;
-	if (p->refused && has_room(c)) {
+	/* Not for each place: who waits is woken for a good many. */
+	if (p->refused && p->waiting <= c->queue / 2 &&
+	    (p->waiting_bytes <= c->queue_bytes / 2 || !p->waiting)) {
 		p->refused = false;
 		writable = true;
 	}
@@ -497,7 +499,8 @@ int64_t publisher_run(struct ferry_connection *c)
 	take_staging(c);
 	if (is_up(c)) {
 		send_all(c);
-		if (p->link.state == LINK_UP)
+		/* What TLS has decrypted is not announced. */
+		if (p->link.state == LINK_UP && (c->readable || p->link.tls))
 			receive_all(c);
 		until = watch(c);
 		if (p->link.state == LINK_DOWN)

@@ -281,6 +281,7 @@ static void destroy(struct ferry_connection *c)
 	if (c->halt >= 0)
 		close(c->halt);
 	pthread_cond_destroy(&c->changed);
+	pthread_cond_destroy(&c->janitor_wake);
 	pthread_mutex_destroy(&c->lock);
 	pthread_mutex_destroy(&c->admin_lock);
 	host_free(c, c);
@@ -301,6 +302,7 @@ static int create(const struct ferry_host *host, void *core, const struct ferry_
 	pthread_mutex_init(&c->admin_lock, NULL);
 	pthread_mutex_init(&c->lock, NULL);
 	cond_init_real(&c->changed);
+	cond_init_real(&c->janitor_wake);
 	int code = c->wake < 0 || c->halt < 0
 			   ? fault(err, FERRY_E_NOMEM, "%s: no descriptor: %s", config->url, strerror(errno))
 			   : parse(c, err);
@@ -350,8 +352,10 @@ static int flush(struct ferry_connection *c, int64_t deadline_us)
 	bool late = false;
 	pthread_mutex_lock(&c->lock);
 	uint64_t taken = c->publisher.taken;
+	c->flushing++;
 	while (c->publisher.done < taken && !late)
 		late = !real_wait(&c->changed, &c->lock, until);
+	c->flushing--;
 	struct ferry_source *source = c->sources;
 	pthread_mutex_unlock(&c->lock);
 	/* Sources are closed by the core alone, which does not flush then. */

@@ -270,7 +270,9 @@ struct ferry_connection {
 	struct link admin;
 
 	pthread_mutex_t lock;
-	pthread_cond_t changed; /* publisher.done, stopped */
+	pthread_cond_t changed; /* publisher.done, in_round, closing */
+	pthread_cond_t janitor_wake;
+	unsigned flushing; /* threads that wait for publisher.done */
 	struct ferry_destination *destinations;
 	struct ferry_source *sources; /* started and not closed */
 	unsigned sources_opened;
@@ -282,6 +284,8 @@ struct ferry_connection {
 	int wake; /* eventfd of redis-io */
 	int halt; /* eventfd: stop waiting */
 	_Atomic bool io_idle;
+	bool readable;    /* redis-io: the publisher's link has something */
+	unsigned hasty;   /* rounds without a look at the sockets */
 	bool in_round;    /* redis-io works on the sources: none may be unlinked */
 	unsigned closing; /* threads that want to */
 	bool stopping;

@@ -68,16 +68,32 @@ static int64_t parse_fraction(const char **text)
 	return fraction;
 }
 
+/* "2026-11-24T12:00:00", by hand, since every message has one. */
+static bool parse_parts(const char **text, int part[6])
+{
+	static const char form[] = "dddd-dd-ddTdd:dd:dd";
+	for (const char *at = form; *at; at++, (*text)++) {
+		char c = **text;
+		if (*at != 'd') {
+			if (c != *at && !(*at == 'T' && (c == 't' || c == ' ')))
+				return false;
+			part++;
+		} else if (c >= '0' && c <= '9') {
+			*part = *part * 10 + (c - '0');
+		} else {
+			return false;
+		}
+	}
+	return true;
+}
+
 /* False when the text is no RFC 3339 time; what follows it is ignored. */
 static bool time_parse(const char *text, int64_t *ret_us)
 {
-	int year, month, day, hour, minute, second, length = 0;
+	int part[6] = {0}; /* year, month, day, hour, minute, second */
 	int offset_hour, offset_minute;
-	int read = sscanf(text, "%4d-%2d-%2d%*1[Tt ]%2d:%2d:%2d%n", &year, &month, &day, &hour, &minute,
-			  &second, &length);
-	if (read != 6 || year < 0 || month < 1 || month > 12 || day < 1 || day > 31)
+	if (!parse_parts(&text, part) || part[1] < 1 || part[1] > 12 || part[2] < 1 || part[2] > 31)
 		return false;
-	text += length;
 	int64_t us = parse_fraction(&text);
 	int64_t offset = 0;
 	if (*text == '+' || *text == '-') {
@@ -87,8 +103,8 @@ static bool time_parse(const char *text, int64_t *ret_us)
 	} else if (*text != 'Z' && *text != 'z') {
 		return false;
 	}
-	int64_t minutes = (days_of(year, month, day) * 24 + hour) * 60 + minute - offset;
-	*ret_us = (minutes * 60 + second) * 1000000 + us;
+	int64_t minutes = (days_of(part[0], part[1], part[2]) * 24 + part[3]) * 60 + part[4] - offset;
+	*ret_us = (minutes * 60 + part[5]) * 1000000 + us;
 	return true;
 }
 

@@ -94,7 +94,7 @@ int ferry_topic_encode(const struct ferry_topic *topic, const void *event, void 
 int ferry_topic_decode(const struct ferry_topic *topic, const void *payload, size_t size, const void **ret,
 		       struct ferry_error *err)
 {
-	struct ferry_arena *arena;
+	struct ferry_arena *arena = NULL;
 	if (!topic || !ret || (!payload && size))
 		return fail(err, FERRY_E_INVALID, "ferry_topic_decode: %s is NULL",
 			    !topic ? "the topic"

@@ -219,24 +219,51 @@ static bool flushed(struct ferry_bus *bus)
 	return code == 0;
 }
 
+/* Where a hand-back is exact, the other suspects go back too: should this one kill the process, its death is
+ * not counted for them. They come again, one after the other. */
+static void hand_back_others(struct suspects *suspects)
+{
+	struct message_queue others = {NULL, NULL, 0};
+	pthread_mutex_lock(&suspects->lock);
+	for (struct ferry_message *m; (m = queue_pop(&suspects->waiting));)
+		queue_push(&others, m);
+	pthread_mutex_unlock(&suspects->lock);
+	for (struct ferry_message *m; (m = queue_pop(&others));)
+		delivery_end(suspects->bus, NULL, m, FERRY_SETTLE_HANDBACK, 0, END_HANDED_BACK);
+}
+
+static void put_back(struct suspects *suspects, struct ferry_message *m)
+{
+	pthread_mutex_lock(&suspects->lock);
+	queue_push_front(&suspects->waiting, m);
+	pthread_mutex_unlock(&suspects->lock);
+}
+
 /* One step; false when there is nothing to do now. [claimed] */
 static bool step(struct suspects *suspects, uint32_t waiting)
 {
 	struct ferry_bus *bus = suspects->bus;
-	if (busy(bus, waiting) || !flushed(bus))
+	if (busy(bus, waiting))
 		return false;
 	pthread_mutex_lock(&suspects->lock);
 	struct ferry_message *m = choose(suspects);
 	bool first = m && !suspects->any_tried;
-	suspects->any_tried = suspects->any_tried || m;
 	if (!m)
 		atomic_store(&suspects->active, false);
 	pthread_mutex_unlock(&suspects->lock);
-	if (m)
-		try_one(bus, m, first);
-	else
+	if (!m) {
 		release_all(bus);
-	return m != NULL;
+		return false;
+	}
+	if (bus_can(bus, FERRY_CAP_HANDBACK_EXACT))
+		hand_back_others(suspects);
+	if (!flushed(bus)) {
+		put_back(suspects, m);
+		return false;
+	}
+	suspects->any_tried = true;
+	try_one(bus, m, first);
+	return true;
 }
 
 void suspect_step(struct ferry_bus *bus)

@@ -4,10 +4,11 @@
  * The backend has handed such a message out more often than its handler may fail on it: earlier processes
  * died, and it was among what they had taken.  Then the process finishes (or hands back, where that is exact)
  * everything else, fetches nothing, and runs the suspects one at a time: if it dies now, the one that ran was
- * the cause.  Past max_deliveries a suspect is dead-lettered unseen.  Where a hand-back counts as a delivery
- * (no HANDBACK_EXACT) every suspect's count grows with each death, the innocent ones' too; so the order
- * alternates with the count, oldest first and newest first, and only the first in that order is dead-lettered
- * unseen, once per process: whichever it is, the others still run before the next death.
+ * the cause.  Past max_deliveries a suspect is dead-lettered unseen.  Where a hand-back is exact, the other
+ * suspects are handed back before one runs, so that its death counts for it alone.  Where a hand-back counts
+ * as a delivery (no HANDBACK_EXACT) every suspect's count grows with each death, the innocent ones' too; so
+ * the order alternates with the count, oldest first and newest first, and only the first in that order is
+ * dead-lettered unseen, once per process: whichever it is, the others still run before the next death.
  */
 #ifndef CORE_SUSPECT_H
 #define CORE_SUSPECT_H

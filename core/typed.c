@@ -230,7 +230,7 @@ int ferry_message_decode(struct ferry_message *message, const struct ferry_topic
 	size_t size;
 	const void *payload = ferry_message_payload(message, &size);
 	const struct ferry_bus *bus = message->subscription->group->bus;
-	struct ferry_arena *arena;
+	struct ferry_arena *arena = NULL;
 	/* A dead letter may be larger: so may its message, for which this was the reason. */
 	if (size > (size_t)bus->config.max_message && strncmp(ferry_message_topic(message), "dlq.", 4) != 0)
 		return fail(why, FERRY_E_DECODE, "%s: the payload has %zu bytes, max_message is %lld",

@@ -91,7 +91,7 @@ int main(int argc, char **argv)
 {
 	static struct seen seen;
 	struct ferry_error err = {0};
-	struct order_publisher *publisher;
+	struct order_publisher *publisher = NULL;
 	if (argc != 2)
 		return 2;
 	struct ferry_bus *writer = open_bus(argv[1], "max_message=1MiB");

@@ -40,6 +40,8 @@ int64_t claimer_due(struct ferry_source *source)
 		return INT64_MAX;
 	pthread_mutex_lock(&source->lock);
 	int64_t due = pauses_first(&source->due);
+	if (source->given_back)
+		source->scan_at = 0;
 	pthread_mutex_unlock(&source->lock);
 	return due < source->scan_at ? due : source->scan_at;
 }
@@ -216,6 +218,9 @@ static void scan(struct haul *haul)
 	struct ferry_source *source = haul->source;
 	const struct ferry_connection *c = source->connection;
 	bool more = false;
+	pthread_mutex_lock(&source->lock);
+	source->given_back = false;
+	pthread_mutex_unlock(&source->lock);
 	for (struct ferry_subscription *s = source->subscriptions; s; s = s->next) {
 		uint32_t wants = s->group && s->credit > s->asked ? s->credit - s->asked : 0;
 		s->scanning = wants < SCAN_MAX ? wants : SCAN_MAX;

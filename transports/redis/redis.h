@@ -191,6 +191,7 @@ struct ferry_source {
 	struct pauses due;                /* heap: claimable from their time on; pump takes from it */
 	int64_t reader_id;                /* of the reader at the server; 0 = unknown */
 	bool unblock;                     /* redis-io: end the reader's blocking read */
+	bool given_back;                  /* what we gave back may be claimed, by us too */
 	bool leaving;
 
 	/* redis-io */

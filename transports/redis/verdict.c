@@ -356,6 +356,7 @@ static void handle_claims(struct ferry_source *source, struct sent *sent, const 
 					      memory_order_relaxed);
 		if (sent->verb & TODO_FINAL)
 			claim_forget(claim);
+		source->given_back = source->given_back || sent->verb == TODO_BACK;
 		claim_written(claim, false);
 		pthread_mutex_unlock(&source->lock);
 	}

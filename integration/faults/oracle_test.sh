@@ -40,9 +40,9 @@ kill-consumer    forget-dlq                confirmed messages have no end
 kill-publisher   ignore-handback           confirmed messages have no end
 kill-consumer    drop-completion&every=90  load does not end
 kill-consumer    lie-rejected&every=50     was refused, and came all the same
-kill-consumer    duplicate&every=50        again after c[123] had settled it
-kill-consumer    stale-settle&every=50     came in c[123] .*again
-kill-consumer    no-attempt                came as attempt 2, and then in c[123] as attempt 1
+kill-consumer    duplicate&every=50        again after c[1-4] had settled it
+kill-consumer    stale-settle&every=50     came in c[1-4] .*again
+kill-retry       no-attempt                came as attempt 2, and then in c[1-4] as attempt 1
 kill-consumer    short-lease               the held message came to two consumers
 kill-consumer    corrupt-payload&every=90  came damaged
 kill-retry       forget-hold               came as attempt 2, and then in c3 as attempt 1

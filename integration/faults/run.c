@@ -232,9 +232,9 @@ void run_begin(struct run *run)
 	run->work_us = (int)run_random(run, 0, 4000);
 	run->max_retries = (int)run_random(run, 2, 4);
 	run->backoff_ms = (int)run_random(run, 50, 200);
-	run->mix = (struct mix){.flaky = (unsigned)run_random(run, 0, 150),
-				.reject = (unsigned)run_random(run, 0, 20),
-				.hopeless = (unsigned)run_random(run, 0, 20),
+	run->mix = (struct mix){.flaky = (unsigned)run_random(run, 30, 150),
+				.reject = (unsigned)run_random(run, 5, 20),
+				.hopeless = (unsigned)run_random(run, 5, 20),
 				.large = 5};
 	struct process *dead = run_start(run, ROLE_DEAD, "dead", NULL);
 	run_wait_ready(run, run_start(run, ROLE_PULSE, "pulse", NULL));

@@ -126,19 +126,22 @@ static void *io_main(void *connection)
 
 /* ---- started and stopped ---- */
 
-int thread_start(pthread_t *thread, void *(*run)(void *), struct ferry_connection *c, struct ferry_error *err)
+int thread_start(pthread_t *thread, const char *name, void *(*run)(void *), struct ferry_connection *c,
+		 struct ferry_error *err)
 {
 	sigset_t all, before;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	int error = pthread_create(thread, NULL, run, c);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (!error)
+		(void)pthread_setname_np(*thread, name);
 	return error ? fault(err, FERRY_E_NOMEM, "%s: no thread: %s", c->config->url, strerror(error)) : 0;
 }
 
 int io_start(struct ferry_connection *c, struct ferry_error *err)
 {
-	int code = thread_start(&c->io, io_main, c, err);
+	int code = thread_start(&c->io, "redis-io", io_main, c, err);
 	c->io_running = !code;
 	return code;
 }

@@ -182,7 +182,7 @@ int janitor_start(struct ferry_connection *c, struct ferry_error *err)
 {
 	if (!c->trim_us)
 		return 0;
-	int code = thread_start(&c->janitor, janitor_main, c, err);
+	int code = thread_start(&c->janitor, "redis-janitor", janitor_main, c, err);
 	c->janitor_running = !code;
 	return code;
 }

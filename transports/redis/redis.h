@@ -338,8 +338,8 @@ int server_check(struct ferry_connection *connection, int64_t until, struct ferr
 /* ---- io.c ---- */
 
 /* A thread that takes no signals. */
-int thread_start(pthread_t *thread, void *(*run)(void *), struct ferry_connection *connection,
-		 struct ferry_error *err);
+int thread_start(pthread_t *thread, const char *name, void *(*run)(void *),
+		 struct ferry_connection *connection, struct ferry_error *err);
 int io_start(struct ferry_connection *connection, struct ferry_error *err);
 void io_stop(struct ferry_connection *connection, int64_t until);
 /* Something is to be done. [any thread] */

@@ -162,7 +162,8 @@ ends string_group 'holds something else than a stream'
 ends database 'no database of this server'
 ends no_database 'must be the number of a database'
 ends refused 'Connection refused'
-ends unresolvable 'not known'
+# The system says it in several ways.
+ends unresolvable "redis://nowhere.invalid:$nobody: "
 ends two_hosts 'expected one host'
 ends bad_durability 'expected aof, fsync, replica:N or relaxed'
 if ask "$main" INFO server | grep -Eq '^redis_version:(6|7\.0)'; then

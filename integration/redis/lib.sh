@@ -58,8 +58,9 @@ server_launch() {
 		settings="$settings '$setting'"
 	done
 	eval "set -- $settings"
+	: >"$folder/$server_name.log"
 	"$server_program" --port "$plain_port" --bind 127.0.0.1 --dir "$folder/$server_name" --save '' "$@" \
-		>"$folder/$server_name.log" 2>&1 </dev/null &
+		>>"$folder/$server_name.log" 2>&1 </dev/null &
 	echo $! >"$folder/$server_name.pid"
 	deadline=$(($(date +%s) + 30))
 	until grep -q 'Ready to accept connections' "$folder/$server_name.log"; do

@@ -6,9 +6,9 @@
 
 int fault(struct ferry_error *err, int code, const char *format, ...)
 {
+	va_list args;
 	if (!err)
 		return code;
-	va_list args;
 	va_start(args, format);
 	vsnprintf(err->text, sizeof err->text, format, args);
 	va_end(args);

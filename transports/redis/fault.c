@@ -4,20 +4,27 @@
 #include <stdio.h>
 #include <string.h>
 
-int fault(struct ferry_error *err, int code, const char *format, ...)
+static int describe(struct ferry_error *err, int code, const char *text)
 {
-	va_list args;
 	if (!err)
 		return code;
-	va_start(args, format);
-	vsnprintf(err->text, sizeof err->text, format, args);
-	va_end(args);
+	snprintf(err->text, sizeof err->text, "%s", text);
 	err->code = code;
 	err->native_code = 0;
 	err->flags = code == FERRY_E_NOMEM || code == FERRY_E_UNREACHABLE || code == FERRY_E_TIMEDOUT
 			     ? FERRY_ERROR_RETRIABLE
 			     : 0;
 	return code;
+}
+
+int fault(struct ferry_error *err, int code, const char *format, ...)
+{
+	char text[sizeof err->text];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	return describe(err, code, text);
 }
 
 /* How the server's error replies begin, what they mean, and what helps. */
@@ -78,7 +85,10 @@ int fault_code(const char *reply)
 int fault_reply(struct ferry_error *err, const char *what, const char *reply)
 {
 	const struct known *entry = find(reply);
+	char text[sizeof err->text];
 	if (entry)
-		return fault(err, entry->code, "%s: %s (%.200s)", what, entry->advice, reply);
-	return fault(err, FERRY_E_BROKER, "%s: the server answered: %.300s", what, reply);
+		snprintf(text, sizeof text, "%.150s: %s (%.150s)", what, entry->advice, reply);
+	else
+		snprintf(text, sizeof text, "%.150s: the server answered: %.300s", what, reply);
+	return describe(err, entry ? entry->code : FERRY_E_BROKER, text);
 }

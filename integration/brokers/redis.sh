@@ -39,7 +39,7 @@ bind 127.0.0.1
 dir "$folder/$node"
 aclfile "$folder/users.acl"
 appendonly yes
-appendfsync everysec
+appendfsync always
 maxmemory-policy noeviction
 save ""
 repl-diskless-sync-delay 0

@@ -51,6 +51,7 @@ enum claim_todo {
 	TODO_HOLD = 1 << 3,  /* the attempt, and the lease */
 	TODO_RENEW = 1 << 4, /* the lease */
 	TODO_BURY = 1 << 5,  /* `burial` */
+	TODO_SEEK = 1 << 6,  /* is the entry still there? */
 	TODO_FINAL = TODO_ACK | TODO_RETRY | TODO_BACK,
 };
 

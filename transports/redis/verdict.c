@@ -173,6 +173,29 @@ static void write_burial(struct ferry_source *source, struct claim *claim)
 	bytes_add(&source->control.out, claim->burial->commands.data, claim->burial->commands.size);
 }
 
+/* It is not pending any more: was it settled, or is it gone? */
+static void write_seek(struct ferry_source *source, struct claim *claim)
+{
+	struct bytes *out = &source->control.out;
+	struct sent *sent = sent_make(source, TODO_SEEK, claim->subscription);
+	struct entry_id before = claim->id;
+	if (!sent) {
+		claim_written(claim, true);
+		return;
+	}
+	claim->next = NULL;
+	sent->claims = claim;
+	before.ms -= !before.seq;
+	before.seq--;
+	command_begin(out, 6);
+	command_text(out, "XREAD");
+	command_text(out, "COUNT");
+	command_text(out, "1");
+	command_text(out, "STREAMS");
+	command_text(out, claim->subscription->key);
+	command_id(out, before);
+}
+
 /* Sort a verdict to its kind. [source.lock] */
 static void write_verdict(struct ferry_source *source, struct claim *claim, int64_t now)
 {
@@ -180,7 +203,9 @@ static void write_verdict(struct ferry_source *source, struct claim *claim, int6
 	claim->doing = claim->todo;
 	claim->todo = 0;
 	claim->queued = false;
-	if (claim->doing & TODO_BURY) {
+	if (claim->doing & TODO_SEEK) {
+		write_seek(source, claim);
+	} else if (claim->doing & TODO_BURY) {
 		write_burial(source, claim);
 	} else if (claim->doing & TODO_ACK) {
 		claim->next = s->acks;
@@ -331,12 +356,23 @@ static void retry_is_written(struct ferry_source *source, const struct sent *sen
 	}
 }
 
-/* Its entry is gone from the stream though it was not settled: somebody has trimmed too much. */
-static void save_trimmed(struct ferry_source *source, struct claim *claim)
+/*
+ * The answer to XREAD from the id before: the entry itself, unless it is gone though it was not settled. Then
+ * somebody has trimmed too much, and its message, which is still here, becomes a dead letter.
+ */
+static void save_trimmed(struct ferry_source *source, struct claim *claim, const struct reply *reply)
 {
-	if (!sent_make(source, SENT_OTHER, claim->subscription))
+	const struct reply *entries = reply_is_array(reply, 1) && reply_is_array(reply->items[0], 2)
+					      ? reply->items[0]->items[1]
+					      : NULL;
+	struct entry_id id;
+	if (reply_is_error(reply))
 		return;
-	claimer_bury_trimmed(&source->control.out, claim->subscription, claim->id, &claim->record);
+	if (reply_is_array(entries, 1) && reply_is_array(entries->items[0], 1) &&
+	    entry_id_parse(entries->items[0]->items[0]->text, &id) && !entry_id_compare(id, claim->id))
+		return;
+	if (sent_make(source, SENT_OTHER, claim->subscription))
+		claimer_bury_trimmed(&source->control.out, claim->subscription, claim->id, &claim->record);
 }
 
 /* [no lock] */
@@ -348,14 +384,16 @@ static void handle_claims(struct ferry_source *source, struct sent *sent, const 
 		next = claim->next;
 		if (sent->verb == TODO_RETRY && !error && !gone)
 			retry_is_written(source, sent, claim);
-		if ((sent->verb == TODO_RETRY || sent->verb == TODO_BACK) && gone)
-			save_trimmed(source, claim);
+		if (sent->verb == TODO_SEEK)
+			save_trimmed(source, claim, reply);
 		pthread_mutex_lock(&source->lock);
 		if (!error && (sent->verb == TODO_RENEW || sent->verb == TODO_HOLD))
 			atomic_store_explicit(&claim->lease_until, sent->at + source->takeover_us / 10 * 9,
 					      memory_order_relaxed);
 		if (sent->verb & TODO_FINAL)
 			claim_forget(claim);
+		if ((sent->verb == TODO_RETRY || sent->verb == TODO_BACK) && gone)
+			claim->todo = TODO_SEEK;
 		source->given_back = source->given_back || sent->verb == TODO_BACK;
 		claim_written(claim, false);
 		pthread_mutex_unlock(&source->lock);

@@ -16,6 +16,7 @@ struct server {
 	int port;
 	char prefix[32]; /* of this run alone */
 	char key[64];    /* the stream of TOPIC */
+	char fsync[16];  /* the server's setting, given back in the end */
 	redisContext *link;
 };
 

@@ -45,7 +45,7 @@ kill-consumer    stale-settle&every=50     came in c[1-4] .*again
 kill-retry       no-attempt                came as attempt 2, and then in c[1-4] as attempt 1
 kill-consumer    short-lease               the held message came to two consumers
 kill-consumer    corrupt-payload&every=90  came damaged
-kill-retry       forget-hold               came as attempt 2, and then in c3 as attempt 1
+kill-retry       forget-hold               came as attempt 2, and then in c[1-4] as attempt 1
 abort            no-attempt                is not dead-lettered
 kill-consumer    none
 freeze-consumer  none

@@ -234,7 +234,7 @@ static void write_together(struct ferry_source *source, size_t streams, uint32_t
 static void write_round(struct ferry_source *source, size_t max)
 {
 	uint32_t least = COUNT_MAX;
-	size_t together = 0;
+	size_t together = 0, hot = 0;
 	source->commands = source->replies = 0;
 	source->blocking = false;
 	source->unblock_at = 0;
@@ -243,13 +243,18 @@ static void write_round(struct ferry_source *source, size_t max)
 	for (struct ferry_subscription *s = source->subscriptions; s; s = s->next) {
 		s->reading = 0;
 		s->asked = reader_wants(s);
-		if (s->asked && s->hot) {
-			write_single(source, s, s->asked);
-		} else if (s->asked) {
-			together++;
-			least = s->asked < least ? s->asked : least;
-		}
+		hot += s->asked && s->hot;
+		if (!s->asked || s->hot)
+			continue;
+		together++;
+		least = s->asked < least ? s->asked : least;
 	}
+	/* Not much more than the core takes at once: what comes lies in memory. */
+	size_t each = hot ? max / (hot + (together > 0)) : 0;
+	uint32_t most = each > 0 ? (uint32_t)each : 1;
+	for (struct ferry_subscription *s = source->subscriptions; s && hot; s = s->next)
+		if (s->asked && s->hot)
+			write_single(source, s, s->asked < most ? s->asked : most);
 	if (together) {
 		/* So many at most for all of them together as the core takes at once. */
 		uint32_t share = (uint32_t)(max / together > 0 ? max / together : 1);

@@ -48,9 +48,12 @@ static void sent_drop_first(struct ferry_source *source)
 
 /* ---- commands ---- */
 
+/* The server's clock ticks in milliseconds: one less, so that nobody finds it idle too early. */
 static int64_t idle_ms(const struct ferry_source *source, int64_t remaining_us)
 {
-	int64_t idle = (source->takeover_us - (remaining_us > 0 ? remaining_us : 0)) / 1000;
+	int64_t idle = source->takeover_us / 1000;
+	if (remaining_us > 0)
+		idle = (source->takeover_us - remaining_us) / 1000 - 1;
 	return idle > 0 ? idle : 0;
 }
 
@@ -332,7 +335,7 @@ static void notice_sometimes(struct ferry_source *source, const struct sent *sen
 /* From now on the server lets it be claimed in `left`. */
 static void wait_for_retry(struct ferry_source *source, struct pause *pause, int64_t left)
 {
-	pause->due = real_us() + left + 1000; /* the server's clock ticks in milliseconds */
+	pause->due = real_us() + left + (left ? 2000 : 0);
 	pthread_mutex_lock(&source->lock);
 	bool first = pause->due < pauses_first(&source->due);
 	(void)pauses_add(source->connection, &source->due, pause);

@@ -2,7 +2,7 @@
 # shellcheck shell=sh
 
 folder=$(mktemp -d "${TMPDIR:-/tmp}/ferry-redis.XXXXXX")
-server_program=${FERRY_REDIS_SERVER:-redis-server}
+server_program=${FERRY_TEST_REDIS_SERVER:-redis-server}
 client_program=${server_program%-server}-cli
 
 fail() {

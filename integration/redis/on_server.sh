@@ -2,7 +2,7 @@
 # on_server.sh PROGRAM [ARGUMENT...] - start a Redis server of its own, and run the program with its URL as
 # the last argument
 #
-# FERRY_REDIS_SERVER names another server program than redis-server.
+# FERRY_TEST_REDIS_SERVER names another server program than redis-server.
 set -eu
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"

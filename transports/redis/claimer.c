@@ -111,6 +111,16 @@ static void haul_entries(struct haul *haul, struct ferry_subscription *s, const 
 	}
 }
 
+/* A trimmed entry is named whoever has it: what is at work here has a body, and its verdict decides. */
+static bool is_at_work(struct ferry_subscription *s, struct entry_id id)
+{
+	struct ferry_source *source = s->source;
+	pthread_mutex_lock(&source->lock);
+	bool found = claim_find(source, s, id) != NULL;
+	pthread_mutex_unlock(&source->lock);
+	return found;
+}
+
 /* [where to go on, entries, ids that were trimmed] */
 static void haul_reply(struct haul *haul, struct ferry_subscription *s, const struct reply *reply,
 		       const struct pause *pause, struct entry_id *ret_next)
@@ -133,7 +143,7 @@ static void haul_reply(struct haul *haul, struct ferry_subscription *s, const st
 	const struct reply *trimmed = reply->size > 2 ? reply->items[2] : NULL;
 	for (size_t i = 0; reply_is_array(trimmed, i + 1); i++) {
 		struct entry_id id;
-		if (!entry_id_parse(trimmed->items[i]->text, &id))
+		if (!entry_id_parse(trimmed->items[i]->text, &id) || is_at_work(s, id))
 			continue;
 		struct bytes *out = &source->trimmed;
 		claimer_bury_trimmed(out, s, id, NULL);
@@ -386,6 +396,25 @@ bool claimer_leave(struct ferry_source *source, struct link *link, int64_t until
 
 /* ---- groups that were deleted ---- */
 
+/* What waits here for a retry is to be pending in the new group, too. What handlers have and what is parked
+ * comes into it when its lease is renewed. */
+static void readmit_retries(struct ferry_subscription *s, struct link *link)
+{
+	struct ferry_source *source = s->source;
+	size_t count = 0;
+	pthread_mutex_lock(&source->lock);
+	for (size_t i = 0; i < source->due.count; i++) {
+		if (source->due.items[i].subscription != s)
+			continue;
+		claimer_wait_again(link, &source->due.items[i]);
+		count++;
+	}
+	pthread_mutex_unlock(&source->lock);
+	link_flush(link);
+	while (count-- && link_await(link, -1, patience_from_now(source)))
+		;
+}
+
 void claimer_revive(struct ferry_source *source)
 {
 	const struct ferry_connection *c = source->connection;
@@ -399,11 +428,13 @@ void claimer_revive(struct ferry_source *source)
 		entry_id_format(s->seen, id);
 		command(&link->out, "XGROUP", "CREATE", s->key, s->group, id, "MKSTREAM", NULL);
 		const struct reply *reply = link_call(link, -1, patience_from_now(source));
-		if (reply && reply->type == REDIS_REPLY_STATUS)
-			notice(c, FERRY_EVENT_NOTICE, FERRY_E_NOT_FOUND,
-			       "%s: the group %s was deleted; it is made again behind entry %s, the last "
-			       "that was "
-			       "read here",
-			       s->topic, s->group, id);
+		if (!reply || reply->type != REDIS_REPLY_STATUS)
+			continue;
+		readmit_retries(s, link);
+		notice(c, FERRY_EVENT_NOTICE, FERRY_E_NOT_FOUND,
+		       "%s: the group %s was deleted; it is made again behind entry %s, the last "
+		       "that was "
+		       "read here",
+		       s->topic, s->group, id);
 	}
 }

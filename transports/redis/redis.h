@@ -51,7 +51,6 @@ enum claim_todo {
 	TODO_HOLD = 1 << 3,  /* the attempt, and the lease */
 	TODO_RENEW = 1 << 4, /* the lease */
 	TODO_BURY = 1 << 5,  /* `burial` */
-	TODO_SEEK = 1 << 6,  /* is the entry still there? */
 	TODO_FINAL = TODO_ACK | TODO_RETRY | TODO_BACK,
 };
 
@@ -93,6 +92,7 @@ struct pause {
 	struct entry_id id;
 	int64_t due;
 	int64_t lease_until; /* of one that is parked: until then nobody else may have it */
+	uint32_t count;      /* of deliveries */
 	int64_t first_failed_wall_us;
 	unsigned tries; /* at claiming it, in vain */
 };
@@ -400,6 +400,8 @@ bool claimer_reconcile(struct ferry_source *source, struct link *link, int64_t u
 /* Delete our names from the groups: only when no read of ours can be at the server any more, since what is
  * pending under a name goes with it. */
 bool claimer_leave(struct ferry_source *source, struct link *link, int64_t until);
+/* XCLAIM that puts a waiting retry into its group: one reply. */
+void claimer_wait_again(struct link *link, const struct pause *pause);
 /* XCLAIM that lets anybody have it, uncounted: one reply. */
 void claimer_give_back(struct link *link, const struct ferry_subscription *subscription, struct entry_id id,
 		       uint32_t count);

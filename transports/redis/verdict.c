@@ -61,7 +61,7 @@ static int64_t idle_ms(const struct ferry_source *source, int64_t remaining_us)
 static void write_claim(struct link *link, const struct ferry_subscription *s, const char *consumer,
 			struct entry_id id, int64_t idle, int64_t count)
 {
-	command_begin(&link->out, 11 - (count < 0 ? 2 : 0));
+	command_begin(&link->out, 12 - (count < 0 ? 2 : 0));
 	command_text(&link->out, "XCLAIM");
 	command_text(&link->out, s->key);
 	command_text(&link->out, s->group);
@@ -74,7 +74,14 @@ static void write_claim(struct link *link, const struct ferry_subscription *s, c
 		command_text(&link->out, "RETRYCOUNT");
 		command_number(&link->out, count);
 	}
+	command_text(&link->out, "FORCE");
 	command_text(&link->out, "JUSTID");
+}
+
+void claimer_wait_again(struct link *link, const struct pause *pause)
+{
+	write_claim(link, pause->subscription, WAITING_CONSUMER, pause->id,
+		    idle_ms(pause->subscription->source, pause->due - real_us()), pause->count);
 }
 
 void claimer_give_back(struct link *link, const struct ferry_subscription *s, struct entry_id id,
@@ -92,7 +99,7 @@ static struct claim *write_many(struct ferry_source *source, struct sent *sent, 
 	struct bytes *out = &source->control.out;
 	bool ack = sent->verb == TODO_ACK;
 	struct claim **last = &sent->claims;
-	command_begin(out, count + (ack ? 3 : 8));
+	command_begin(out, count + (ack ? 3 : 9));
 	command_text(out, ack ? "XACK" : "XCLAIM");
 	command_text(out, s->key);
 	command_text(out, s->group);
@@ -110,6 +117,7 @@ static struct claim *write_many(struct ferry_source *source, struct sent *sent, 
 	if (!ack) {
 		command_text(out, "IDLE");
 		command_text(out, "0");
+		command_text(out, "FORCE");
 		command_text(out, "JUSTID");
 	}
 	return claims;
@@ -176,29 +184,6 @@ static void write_burial(struct ferry_source *source, struct claim *claim)
 	bytes_add(&source->control.out, claim->burial->commands.data, claim->burial->commands.size);
 }
 
-/* It is not pending any more: was it settled, or is it gone? */
-static void write_seek(struct ferry_source *source, struct claim *claim)
-{
-	struct bytes *out = &source->control.out;
-	struct sent *sent = sent_make(source, TODO_SEEK, claim->subscription);
-	struct entry_id before = claim->id;
-	if (!sent) {
-		claim_written(claim, true);
-		return;
-	}
-	claim->next = NULL;
-	sent->claims = claim;
-	before.ms -= !before.seq;
-	before.seq--;
-	command_begin(out, 6);
-	command_text(out, "XREAD");
-	command_text(out, "COUNT");
-	command_text(out, "1");
-	command_text(out, "STREAMS");
-	command_text(out, claim->subscription->key);
-	command_id(out, before);
-}
-
 /* Sort a verdict to its kind. [source.lock] */
 static void write_verdict(struct ferry_source *source, struct claim *claim, int64_t now)
 {
@@ -206,9 +191,7 @@ static void write_verdict(struct ferry_source *source, struct claim *claim, int6
 	claim->doing = claim->todo;
 	claim->todo = 0;
 	claim->queued = false;
-	if (claim->doing & TODO_SEEK) {
-		write_seek(source, claim);
-	} else if (claim->doing & TODO_BURY) {
+	if (claim->doing & TODO_BURY) {
 		write_burial(source, claim);
 	} else if (claim->doing & TODO_ACK) {
 		claim->next = s->acks;
@@ -269,7 +252,7 @@ static void write_parked(struct ferry_source *source, struct ferry_subscription 
 		left = count < IDS_MAX ? count : IDS_MAX;
 		if (!sent_make(source, SENT_PARK, s))
 			return;
-		command_begin(out, 8 + left);
+		command_begin(out, 9 + left);
 		command_text(out, "XCLAIM");
 		command_text(out, s->key);
 		command_text(out, s->group);
@@ -283,6 +266,7 @@ static void write_parked(struct ferry_source *source, struct ferry_subscription 
 		}
 		command_text(out, "IDLE");
 		command_text(out, "0");
+		command_text(out, "FORCE");
 		command_text(out, "JUSTID");
 	}
 }
@@ -348,6 +332,7 @@ static void retry_is_written(struct ferry_source *source, const struct sent *sen
 {
 	struct pause pause = {.subscription = claim->subscription,
 			      .id = claim->id,
+			      .count = claim->count,
 			      .first_failed_wall_us = claim->first_failed_wall_us,
 			      .due = claim->due,
 			      .lease_until = sent->at + source->takeover_us / 10 * 9};
@@ -359,21 +344,10 @@ static void retry_is_written(struct ferry_source *source, const struct sent *sen
 	}
 }
 
-/*
- * The answer to XREAD from the id before: the entry itself, unless it is gone though it was not settled. Then
- * somebody has trimmed too much, and its message, which is still here, becomes a dead letter.
- */
-static void save_trimmed(struct ferry_source *source, struct claim *claim, const struct reply *reply)
+/* With FORCE only an entry that the stream has no more cannot be claimed: somebody has trimmed too much. Its
+ * message, which is still here, becomes a dead letter. */
+static void save_trimmed(struct ferry_source *source, struct claim *claim)
 {
-	const struct reply *entries = reply_is_array(reply, 1) && reply_is_array(reply->items[0], 2)
-					      ? reply->items[0]->items[1]
-					      : NULL;
-	struct entry_id id;
-	if (reply_is_error(reply))
-		return;
-	if (reply_is_array(entries, 1) && reply_is_array(entries->items[0], 1) &&
-	    entry_id_parse(entries->items[0]->items[0]->text, &id) && !entry_id_compare(id, claim->id))
-		return;
 	if (sent_make(source, SENT_OTHER, claim->subscription))
 		claimer_bury_trimmed(&source->control.out, claim->subscription, claim->id, &claim->record);
 }
@@ -387,16 +361,14 @@ static void handle_claims(struct ferry_source *source, struct sent *sent, const 
 		next = claim->next;
 		if (sent->verb == TODO_RETRY && !error && !gone)
 			retry_is_written(source, sent, claim);
-		if (sent->verb == TODO_SEEK)
-			save_trimmed(source, claim, reply);
+		if ((sent->verb == TODO_RETRY || sent->verb == TODO_BACK) && gone)
+			save_trimmed(source, claim);
 		pthread_mutex_lock(&source->lock);
 		if (!error && (sent->verb == TODO_RENEW || sent->verb == TODO_HOLD))
 			atomic_store_explicit(&claim->lease_until, sent->at + source->takeover_us / 10 * 9,
 					      memory_order_relaxed);
 		if (sent->verb & TODO_FINAL)
 			claim_forget(claim);
-		if ((sent->verb == TODO_RETRY || sent->verb == TODO_BACK) && gone)
-			claim->todo = TODO_SEEK;
 		source->given_back = source->given_back || sent->verb == TODO_BACK;
 		claim_written(claim, false);
 		pthread_mutex_unlock(&source->lock);

@@ -1,6 +1,8 @@
 #!/bin/sh
 # on_broker.sh NAME faults PROGRAM SCENARIO [OPTION...] - play a scenario's seeds on a running server
 # on_broker.sh NAME conformance PROGRAM                 - the conformance table, with control over the server
+# on_broker.sh NAME orders PROGRAM EXPECTED             - the example prints the same lines as everywhere, twice
+# on_broker.sh NAME script SCRIPT ARGUMENT...           - a script of tests/cli or ours; URL stands for the server's
 #
 # Where the server is and what controls it is in the environment, which `./dev brokers env` prints.  A server
 # that is not there is a failure: these tests prove nothing without it.
@@ -20,9 +22,28 @@ setting() {
 }
 
 url=$(setting URL)
-control=$(setting CONTROL)
 case $kind in
-faults) exec "$program" "$@" --url "$url" --seeds "${FERRY_SEEDS:-5}" --control "$control" ;;
-conformance) exec "$program" conformance --control "$control" "$url" ;;
-*) echo "on_broker.sh: $kind is neither faults nor conformance" >&2 && exit 1 ;;
+faults)
+	control=$(setting CONTROL)
+	exec "$program" "$@" --url "$url" --seeds "${FERRY_SEEDS:-5}" --control "$control"
+	;;
+conformance)
+	control=$(setting CONTROL)
+	exec "$program" conformance --control "$control" "$url"
+	;;
+orders)
+	# The second run finds what the first has left.
+	for run in first second; do
+		FERRY_URL=$url "$program" | diff - "$1" || { echo "the $run run printed other lines" >&2 && exit 1; }
+	done
+	;;
+script)
+	for argument; do
+		shift
+		[ "$argument" != URL ] || argument=$url
+		set -- "$@" "$argument"
+	done
+	exec sh "$program" "$@"
+	;;
+*) echo "on_broker.sh: there is no kind $kind" >&2 && exit 1 ;;
 esac

@@ -51,6 +51,9 @@ tls=$port
 # shellcheck disable=SC2046
 server_start elsewhere --appendonly yes $(tls elsewhere) --tls-auth-clients no
 elsewhere=$port
+# shellcheck disable=SC2046
+server_start mutual --appendonly yes $(tls server) --tls-auth-clients yes
+mutual=$port
 server_start cluster --appendonly yes --cluster-enabled yes
 cluster=$port
 server_start volatile --appendonly no
@@ -111,10 +114,13 @@ pub wrong_password "redis://:wrong-word@127.0.0.1:$guarded"
 pub unknown_user "redis://stranger:wrong-word@127.0.0.1:$guarded"
 pub no_password "redis://127.0.0.1:$guarded"
 pub needless_password "redis://:wrong-word@127.0.0.1:$main"
+pub plain_to_tls "redis://localhost:$tls"
+pub tls_to_plain "rediss://localhost:$main?$ca"
 pub no_authority "rediss://localhost:$tls"
 pub wrong_authority "rediss://localhost:$tls?ca_file=$folder/other.crt"
 pub wrong_host_name "rediss://localhost:$elsewhere?$ca"
 pub wrong_tls_name "rediss://localhost:$tls?$ca&tls_name=elsewhere.invalid"
+pub wants_certificate "rediss://localhost:$mutual?$ca"
 pub right_host_name "rediss://localhost:$tls?$ca"
 pub right_address "rediss://127.0.0.1:$tls?$ca"
 pub right_tls_name "rediss://localhost:$elsewhere?$ca&tls_name=elsewhere.invalid"
@@ -144,10 +150,13 @@ ends wrong_password 'the user or the password is wrong'
 ends unknown_user 'the user or the password is wrong'
 ends no_password 'the server wants a password'
 ends needless_password 'the server has no password for this user'
+ends plain_to_tls 'if it expects TLS, write rediss://'
+ends tls_to_plain 'write redis://'
 ends no_authority 'its certificate is refused'
 ends wrong_authority 'its certificate is refused'
 ends wrong_host_name 'hostname mismatch'
 ends wrong_tls_name 'TLS with elsewhere.invalid: its certificate is refused'
+ends wants_certificate 'cert_file'
 for good in right_host_name right_address right_tls_name evicting_relaxed one_replica; do
 	ends $good '1 confirmed' 0
 done

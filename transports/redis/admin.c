@@ -14,8 +14,7 @@
 
 /* ---- one call ---- */
 
-/* These run on the application's threads, and OpenSSL writes without MSG_NOSIGNAL. */
-static void sigpipe_block(sigset_t *before, bool *was_pending)
+void sigpipe_block(sigset_t *before, bool *was_pending)
 {
 	sigset_t pipe, pending;
 	sigemptyset(&pipe);
@@ -25,7 +24,7 @@ static void sigpipe_block(sigset_t *before, bool *was_pending)
 	pthread_sigmask(SIG_BLOCK, &pipe, before);
 }
 
-static void sigpipe_restore(const sigset_t *before, bool was_pending)
+void sigpipe_restore(const sigset_t *before, bool was_pending)
 {
 	const struct timespec none = {0, 0};
 	sigset_t pipe;

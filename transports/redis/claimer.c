@@ -415,6 +415,20 @@ static void readmit_retries(struct ferry_subscription *s, struct link *link)
 		;
 }
 
+/* Behind what was read; at the beginning of a stream that is new. */
+static struct entry_id place_of(const struct ferry_subscription *s, struct link *link)
+{
+	struct entry_id last;
+	command(&link->out, "XINFO", "STREAM", s->key, NULL);
+	const struct reply *reply = link_call(link, -1, patience_from_now(s->source));
+	const struct reply *id =
+		reply && !reply_is_error(reply) ? reply_value(reply, "last-generated-id") : NULL;
+	if (id && entry_id_parse(id->text, &last) && entry_id_compare(last, s->seen) < 0)
+		return (struct entry_id){0, 0};
+	return reply && reply_is_error(reply) && strstr(reply->text, "no such key") ? (struct entry_id){0, 0}
+										    : s->seen;
+}
+
 void claimer_revive(struct ferry_source *source)
 {
 	const struct ferry_connection *c = source->connection;
@@ -425,7 +439,7 @@ void claimer_revive(struct ferry_source *source)
 	for (struct ferry_subscription *s = source->subscriptions; s && link->state == LINK_UP; s = s->next) {
 		if (!s->group)
 			continue;
-		entry_id_format(s->seen, id);
+		entry_id_format(place_of(s, link), id);
 		command(&link->out, "XGROUP", "CREATE", s->key, s->group, id, "MKSTREAM", NULL);
 		const struct reply *reply = link_call(link, -1, patience_from_now(source));
 		if (!reply || reply->type != REDIS_REPLY_STATUS)

@@ -28,8 +28,17 @@ struct turn {
 
 static const struct reply *call(struct turn *turn)
 {
-	const struct reply *reply = link_call(turn->link, turn->c->halt, real_us() + CALL_US);
-	return reply && !reply_is_error(reply) ? reply : NULL;
+	struct ferry_connection *c = turn->c;
+	const struct reply *reply = link_call(turn->link, c->halt, real_us() + CALL_US);
+	if (!reply || !reply_is_error(reply))
+		return reply;
+	struct ferry_error why;
+	fault_reply(&why, "trimming", reply->text);
+	/* Once: it will be the same the next time. */
+	if (why.code == FERRY_E_DENIED && !turn->c->janitor_complained)
+		c->host->log(c->core, FERRY_LOG_WARNING, why.text);
+	c->janitor_complained = true;
+	return NULL;
 }
 
 /* Nobody else trims it in this interval. */

@@ -104,19 +104,34 @@ void link_fail_reply(struct link *link, const char *what, const struct reply *re
 	pause_before_next(link);
 }
 
+/* The server, or what stands there instead, wants nothing to do with us. */
+static void fail_gone(struct link *link, const char *how)
+{
+	const char *hint = "";
+	if (link->state == LINK_LOGIN && link->tls)
+		hint = " during the login; it may want a certificate of ours: cert_file and key_file";
+	else if (link->state == LINK_LOGIN)
+		hint = " during the login; if it expects TLS, write rediss://";
+	link_fail(link, FERRY_E_UNREACHABLE, "%s%s", how, hint);
+}
+
 static void fail_errno(struct link *link, int error)
 {
-	link_fail(link, FERRY_E_UNREACHABLE, "%s", strerror(error));
+	fail_gone(link, strerror(error));
 }
 
 static void fail_closed(struct link *link)
 {
-	if (link->state == LINK_LOGIN && !link->tls)
-		link_fail(link, FERRY_E_UNREACHABLE,
-			  "the server closed the connection during the login; if it expects TLS, write "
-			  "rediss://");
-	else
-		link_fail(link, FERRY_E_UNREACHABLE, "the server closed the connection");
+	fail_gone(link, "the server closed the connection");
+}
+
+/* It takes too long. */
+static void fail_late(struct link *link, const char *until)
+{
+	link_fail(link, FERRY_E_UNREACHABLE, "no answer %s%s", until,
+		  link->state == LINK_HANDSHAKE
+			  ? "; if the server does not speak TLS on this port, write redis://"
+			  : "");
 }
 
 /* ---- coming up ---- */
@@ -187,6 +202,7 @@ static void login_reply(struct link *link, const struct reply *reply)
 	if (!link->login) {
 		link->state = LINK_UP;
 		link->backoff_us = BACKOFF_MIN_US;
+		link->why.code = 0;
 	}
 }
 
@@ -222,8 +238,9 @@ static void step_handshake(struct link *link)
 	else if (result == TLS_FAILED && strstr(text, "wrong version number"))
 		link_fail(link, FERRY_E_CONFIG, "the server does not speak TLS on this port: write redis://");
 	else if (result == TLS_FAILED && strstr(text, "certificate"))
-		link_fail(link, FERRY_E_DENIED, "TLS with %s: %s; ca_file names the authorities to trust",
-			  link->target->tls_name, text);
+		link_fail(link, FERRY_E_DENIED, "TLS with %s: %s; %s", link->target->tls_name, text,
+			  strstr(text, "mismatch") ? "tls_name says whom it must name"
+						   : "ca_file names the authorities to trust");
 	else if (result == TLS_FAILED)
 		link_fail(link, FERRY_E_UNREACHABLE, "TLS with %s: %s", link->target->tls_name, text);
 }
@@ -239,9 +256,12 @@ void link_step(struct link *link)
 		while (link->state == LINK_LOGIN && (reply = link_next(link)))
 			login_reply(link, reply);
 	}
-	if (link->state != LINK_DOWN && link->state != LINK_UP && real_us() >= link->give_up_at)
-		link_fail(link, FERRY_E_UNREACHABLE, "no answer within %lld ms (connect_timeout)",
-			  (long long)(link->target->patience_us / 1000));
+	if (link->state != LINK_DOWN && link->state != LINK_UP && real_us() >= link->give_up_at) {
+		char until[64];
+		snprintf(until, sizeof until, "within %lld ms (connect_timeout)",
+			 (long long)(link->target->patience_us / 1000));
+		fail_late(link, until);
+	}
 }
 
 short link_events(const struct link *link)
@@ -376,7 +396,11 @@ int link_ensure(struct link *link, int wake, int64_t until, struct ferry_error *
 		if (link->state == LINK_UP || link->state == LINK_DOWN)
 			continue;
 		if (real_us() >= until || is_woken(wake)) {
-			link_fail(link, FERRY_E_UNREACHABLE, "no answer before the deadline");
+			/* Why the attempt before failed says more than that this one was cut short. */
+			if (link->why.code)
+				pause_before_next(link);
+			else
+				fail_late(link, "before the deadline");
 			break;
 		}
 		link_wait(link, wake, until < link->give_up_at ? until : link->give_up_at);

@@ -27,6 +27,7 @@
 #define REDIS_REDIS_H
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
@@ -283,8 +284,9 @@ struct ferry_connection {
 	pthread_t io, janitor;
 	bool io_running, janitor_running;
 	bool janitor_leaving;
-	int wake; /* eventfd of redis-io */
-	int halt; /* eventfd: stop waiting */
+	bool janitor_complained; /* redis-janitor */
+	int wake;                /* eventfd of redis-io */
+	int halt;                /* eventfd: stop waiting */
 	_Atomic bool io_idle;
 	bool readable;    /* redis-io: the publisher's link has something */
 	unsigned hasty;   /* rounds without a look at the sockets */
@@ -314,6 +316,10 @@ void notice(const struct ferry_connection *connection, int event, int code, cons
 char *key_of_topic(const struct ferry_connection *connection, const char *topic);
 
 /* ---- admin.c ---- */
+
+/* Around writing on a thread of the application: OpenSSL writes without MSG_NOSIGNAL. */
+void sigpipe_block(sigset_t *before, bool *was_pending);
+void sigpipe_restore(const sigset_t *before, bool was_pending);
 
 /* One command on the admin link, which is opened when it is not up; what is added to admin.out by `fill`
  * before.  The reply is given to `look` under the lock; what it returns is returned. */

@@ -181,6 +181,54 @@ static int find_place(struct ferry_subscription *s, int64_t until, struct ferry_
 	return code;
 }
 
+struct right {
+	const struct ferry_subscription *subscription;
+	int number;
+};
+
+/* Commands of later, which do nothing here: a right that is missing fails the start, not a message. */
+static void fill_rights(struct bytes *out, void *ctx)
+{
+	static const char never[] = "99999999999999";
+	const struct right *right = ctx;
+	const struct ferry_subscription *s = right->subscription;
+	const char *key = s->key, *group = s->group, *me = s->source->consumer;
+	switch (right->number) {
+	case 0:
+		command(out, "XREADGROUP", "GROUP", group, me, "COUNT", "1", "STREAMS", key, "0", NULL);
+		break;
+	case 1:
+		command(out, "XAUTOCLAIM", key, group, me, never, "0", "COUNT", "1", "JUSTID", NULL);
+		break;
+	case 2:
+		command(out, "XCLAIM", key, group, me, never, "0-0", "JUSTID", NULL);
+		break;
+	case 3:
+		command(out, "XPENDING", key, group, NULL);
+		break;
+	case 4:
+		command(out, "XACK", key, group, "0-0", NULL);
+		break;
+	default:
+		command(out, "XREAD", "COUNT", "1", "STREAMS", key, "$", NULL);
+	}
+}
+
+/* Of a source's subscriptions one is asked: a user has rights to commands, and to keys by their prefix. */
+static int check_rights(struct ferry_subscription *s, int64_t until, struct ferry_error *err)
+{
+	struct right right = {.subscription = s, .number = s->group ? 0 : 5};
+	int code = 0;
+	for (; right.number < (s->group ? 5 : 6) && !code; right.number++) {
+		const struct admin_call call = {.fill = fill_rights, .ctx = &right, .what = s->topic};
+		struct ferry_error why;
+		code = admin_run(s->source->connection, until, &call, &why);
+		if (code && err)
+			*err = why;
+	}
+	return code;
+}
+
 int redis_source_start(struct ferry_source *source, int64_t deadline_us, struct ferry_error *err)
 {
 	struct ferry_connection *c = source->connection;
@@ -194,6 +242,8 @@ int redis_source_start(struct ferry_source *source, int64_t deadline_us, struct 
 		if (!code)
 			code = find_place(s, until, err);
 	}
+	if (!code && source->subscriptions)
+		code = check_rights(source->subscriptions, until, err);
 	if (code)
 		return code;
 	pthread_mutex_lock(&c->lock);
@@ -233,13 +283,9 @@ static void drop_backlog(struct ferry_source *source)
 	pthread_mutex_unlock(&source->lock);
 }
 
-int redis_source_stop(struct ferry_source *source, int64_t deadline_us, struct ferry_source_rest *rest)
+/* Everything that is written, given back, and our names deleted; false when that cannot be known. */
+static bool leave(struct ferry_source *source, int64_t until)
 {
-	(void)rest; /* nothing is lost: what is not settled is pending at the server */
-	struct ferry_connection *c = source->connection;
-	int64_t until = real_deadline(c, deadline_us);
-	if (!source->started)
-		return 0;
 	struct link *link = &source->reader;
 	/* What a read that is out brings is found in what is pending; but only when it is known to be over
 	 * may our name go. */
@@ -253,6 +299,20 @@ int redis_source_stop(struct ferry_source *source, int64_t deadline_us, struct f
 	if (left && quiet)
 		left = claimer_leave(source, link, until);
 	link_close(link);
+	return left;
+}
+
+int redis_source_stop(struct ferry_source *source, int64_t deadline_us, struct ferry_source_rest *rest)
+{
+	(void)rest; /* nothing is lost: what is not settled is pending at the server */
+	struct ferry_connection *c = source->connection;
+	sigset_t before;
+	bool was_pending;
+	if (!source->started)
+		return 0;
+	sigpipe_block(&before, &was_pending);
+	bool left = leave(source, real_deadline(c, deadline_us));
+	sigpipe_restore(&before, was_pending);
 	if (!left)
 		c->host->log(
 			c->core, FERRY_LOG_WARNING,

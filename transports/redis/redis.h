@@ -93,8 +93,8 @@ struct pause {
 	struct entry_id id;
 	int64_t due;
 	int64_t lease_until; /* of one that is parked: until then nobody else may have it */
-	uint32_t count;      /* of deliveries */
 	int64_t first_failed_wall_us;
+	uint32_t count; /* of deliveries */
 	unsigned tries; /* at claiming it, in vain */
 };
 

@@ -417,12 +417,13 @@ static void doze(struct ferry_source *source, int64_t until)
 	int64_t slice = source->takeover_us / 10;
 	int64_t us = until - now < slice ? until - now : slice;
 	atomic_store(&source->sleeping, true);
-	if (!atomic_load(&source->woken))
-		(void)poll(pollers, 2, us > 0 ? (int)((us + 999) / 1000) : 0);
+	/* Also when woken it looks: what is there already may have been there for long. */
+	bool wait = us > 0 && !atomic_load(&source->woken);
+	int ready = poll(pollers, 2, wait ? (int)((us + 999) / 1000) : 0);
 	atomic_store(&source->sleeping, false);
 	if (pollers[0].revents)
 		eventfd_clear(source->wake);
-	if (!pollers[1].revents)
+	if (ready >= 0 && !pollers[1].revents)
 		source->idle_at = now;
 }
 

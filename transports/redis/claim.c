@@ -68,6 +68,9 @@ struct claim *claim_make(struct ferry_subscription *s, const struct reply *entry
 	struct entry_id id;
 	if (!entry_id_parse(entry->items[0]->text, &id))
 		return NULL;
+	for (size_t i = 0; i < fields->size; i++)
+		if (reply_is_array(fields->items[i], 0))
+			return NULL; /* no server of ours would say that */
 	size_t attributes = fields->size / 2 * sizeof(struct ferry_attribute);
 	size_t topic_size = strlen(s->topic);
 	size_t bytes = sizeof(struct claim) + attributes + wire_room(fields) + topic_size + 1 + ENTRY_ID_TEXT;
@@ -98,7 +101,10 @@ void claim_unref(struct claim *claim)
 	if (--claim->refs)
 		return;
 	claim_forget(claim);
+	bool full = source->bytes >= source->memory_budget;
 	source->bytes -= (int64_t)claim->bytes;
+	if (full && source->bytes < source->memory_budget)
+		redis_wakeup(source);
 	host_free(source->connection, claim);
 }
 
@@ -132,6 +138,18 @@ void claim_dirty(struct claim *claim, unsigned todo)
 	claim->todo = todo & TODO_FINAL ? todo : claim->todo | todo;
 	if (!claim->queued && !claim->doing)
 		enqueue(claim);
+}
+
+void claim_renew_all(struct ferry_subscription *s)
+{
+	struct ferry_source *source = s->source;
+	int64_t now = real_us();
+	pthread_mutex_lock(&source->lock);
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (struct claim *claim = source->hash[i]; claim; claim = claim->next_hash)
+			if (claim->subscription == s && !claim->ended && !claim_is_lost(claim, now))
+				claim_dirty(claim, TODO_RENEW);
+	pthread_mutex_unlock(&source->lock);
 }
 
 void claim_written(struct claim *claim, bool again)
@@ -338,7 +356,10 @@ void claim_buried(struct claim *claim, int result, const char *reason)
 	pthread_mutex_lock(&source->lock);
 	struct burial *burial = claim->burial;
 	claim->burial = NULL;
-	if (!result) {
+	if (result == FERRY_E_STALE) {
+		claim->ended = true;
+		claim_forget(claim);
+	} else if (!result) {
 		claim->ended = true;
 		claim->subscription->pending--;
 		if (burial->whole)

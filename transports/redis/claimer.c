@@ -130,7 +130,7 @@ static void haul_reply(struct haul *haul, struct ferry_subscription *s, const st
 		if (fault_code(reply->text) == FERRY_E_UNREACHABLE)
 			link_fail_reply(&source->reader, "claiming", reply);
 		else if (fault_code(reply->text) == FERRY_E_NOT_FOUND)
-			source->reader_was_up = false; /* revive */
+			reader_misses_group(source);
 		else
 			reader_complain(source, reply);
 		return;
@@ -233,7 +233,7 @@ static void scan(struct haul *haul)
 	pthread_mutex_unlock(&source->lock);
 	for (struct ferry_subscription *s = source->subscriptions; s; s = s->next) {
 		uint32_t wants = s->group && s->credit > s->asked ? s->credit - s->asked : 0;
-		s->scanning = wants < SCAN_MAX ? wants : SCAN_MAX;
+		s->scanning = reader_fits(s, wants < SCAN_MAX ? wants : SCAN_MAX);
 		if (!s->scanning)
 			continue;
 		write_autoclaim(source, s, s->scan, s->scanning);
@@ -333,40 +333,68 @@ void claimer_run(struct ferry_source *source, struct basket *basket)
 
 /* ---- what we know nothing of ---- */
 
-/* A page of what the server thinks is ours; the last id in it, and how many there were; -1 without the link.
- */
+/* Look again at what we did not know: a verdict may have been on its way. Nobody but this thread adds to what
+ * is ours, so what is still there is strange indeed. False without the link. */
+static bool give_back_strange(struct ferry_subscription *s, struct link *link, const struct entry_id *ids,
+			      size_t count, int64_t until)
+{
+	struct bytes give = {.host = s->source->connection->host, .core = s->source->connection->core};
+	struct link to = {.out = give};
+	size_t given = 0;
+	char id[ENTRY_ID_TEXT];
+	for (size_t i = 0; i < count; i++) {
+		entry_id_format(ids[i], id);
+		command(&link->out, "XPENDING", s->key, s->group, id, id, "1", s->source->consumer, NULL);
+	}
+	link_flush(link);
+	for (size_t i = 0; i < count; i++) {
+		const struct reply *reply = link_await(link, -1, until);
+		if (!reply) {
+			bytes_free(&to.out);
+			return false;
+		}
+		if (!reply_is_array(reply, 1) || !reply_is_array(reply->items[0], 4))
+			continue;
+		claimer_give_back(&to, s, ids[i], (uint32_t)reply->items[0]->items[3]->integer);
+		given++;
+	}
+	bytes_add(&link->out, to.out.data, to.out.size);
+	bytes_free(&to.out);
+	link_flush(link);
+	while (given && link_await(link, -1, until))
+		given--;
+	return !given;
+}
+
+/* A page of what the server thinks is ours; returns how many there were, or -1 without the link. */
 static int reconcile_page(struct ferry_subscription *s, struct link *link, struct entry_id *from,
 			  int64_t until, bool all)
 {
 	struct ferry_source *source = s->source;
-	char begin[ENTRY_ID_TEXT + 1] = "-", count[16];
+	struct entry_id strange[PAGE];
+	size_t count = 0;
+	char begin[ENTRY_ID_TEXT + 1] = "-", page[16];
 	if (from->ms || from->seq) {
 		begin[0] = '(';
 		entry_id_format(*from, begin + 1);
 	}
-	snprintf(count, sizeof count, "%d", PAGE);
-	command(&link->out, "XPENDING", s->key, s->group, begin, "+", count, source->consumer, NULL);
+	snprintf(page, sizeof page, "%d", PAGE);
+	command(&link->out, "XPENDING", s->key, s->group, begin, "+", page, source->consumer, NULL);
 	const struct reply *reply = link_call(link, -1, until);
 	if (!reply)
 		return -1;
-	int entries = reply_is_array(reply, 0) ? (int)reply->size : 0, strange = 0;
-	for (int i = 0; i < entries; i++) {
+	size_t entries = reply_is_array(reply, 0) && reply->size <= PAGE ? reply->size : 0;
+	for (size_t i = 0; i < entries; i++) {
 		const struct reply *entry = reply->items[i];
 		if (!reply_is_array(entry, 4) || !entry_id_parse(entry->items[0]->text, from))
 			continue;
 		pthread_mutex_lock(&source->lock);
 		bool known = !all && claim_find(source, s, *from);
 		pthread_mutex_unlock(&source->lock);
-		if (known)
-			continue;
-		claimer_give_back(link, s, *from, (uint32_t)entry->items[3]->integer);
-		strange++;
+		if (!known)
+			strange[count++] = *from;
 	}
-	link_flush(link);
-	for (int i = 0; i < strange; i++)
-		if (!link_await(link, -1, until))
-			return -1;
-	return entries;
+	return give_back_strange(s, link, strange, count, until) ? (int)entries : -1;
 }
 
 bool claimer_reconcile(struct ferry_source *source, struct link *link, int64_t until, bool all)
@@ -429,26 +457,39 @@ static struct entry_id place_of(const struct ferry_subscription *s, struct link 
 										    : s->seen;
 }
 
-void claimer_revive(struct ferry_source *source)
+/* What is ours is to be pending in the group as it is now: at once, for others may look at it. */
+static void readmit(struct ferry_subscription *s, struct link *link)
+{
+	readmit_retries(s, link);
+	claim_renew_all(s);
+	io_wake(s->source->connection);
+}
+
+bool claimer_revive(struct ferry_source *source)
 {
 	const struct ferry_connection *c = source->connection;
 	struct link *link = &source->reader;
+	bool missing = atomic_exchange(&source->group_missing, false), there = true;
 	char id[ENTRY_ID_TEXT];
 	if (c->config->provision != FERRY_PROVISION_AUTO)
-		return;
+		return !missing;
 	for (struct ferry_subscription *s = source->subscriptions; s && link->state == LINK_UP; s = s->next) {
 		if (!s->group)
 			continue;
 		entry_id_format(place_of(s, link), id);
 		command(&link->out, "XGROUP", "CREATE", s->key, s->group, id, "MKSTREAM", NULL);
 		const struct reply *reply = link_call(link, -1, patience_from_now(source));
-		if (!reply || reply->type != REDIS_REPLY_STATUS)
+		if (!reply)
 			continue;
-		readmit_retries(s, link);
-		notice(c, FERRY_EVENT_NOTICE, FERRY_E_NOT_FOUND,
-		       "%s: the group %s was deleted; it is made again behind entry %s, the last "
-		       "that was "
-		       "read here",
-		       s->topic, s->group, id);
+		bool made = reply->type == REDIS_REPLY_STATUS;
+		there = there && (made || strstr(reply->text, "BUSYGROUP"));
+		/* Somebody else may have made it again. */
+		if (made || missing)
+			readmit(s, link);
+		if (made)
+			notice(c, FERRY_EVENT_NOTICE, FERRY_E_NOT_FOUND,
+			       "%s: the group %s was deleted; it is made again behind entry %s", s->topic,
+			       s->group, id);
 	}
+	return there;
 }

@@ -87,9 +87,14 @@ int fault_reply(struct ferry_error *err, const char *what, const char *reply)
 {
 	const struct known *entry = find(reply);
 	char text[sizeof err->text];
+	/* What follows are our arguments, a password among them. */
+	const char *args = strstr(reply, ", with args");
+	int size = args ? (int)(args - reply) : (int)strlen(reply);
 	if (entry)
-		snprintf(text, sizeof text, "%.150s: %s (%.150s)", what, entry->advice, reply);
+		snprintf(text, sizeof text, "%.150s: %s (%.*s)", what, entry->advice, size < 150 ? size : 150,
+			 reply);
 	else
-		snprintf(text, sizeof text, "%.150s: the server answered: %.300s", what, reply);
+		snprintf(text, sizeof text, "%.150s: the server answered: %.*s", what,
+			 size < 300 ? size : 300, reply);
 	return describe(err, entry ? entry->code : FERRY_E_BROKER, text);
 }

@@ -46,7 +46,8 @@ static bool has_work(struct ferry_connection *c)
 	work = c->publisher.staging && c->publisher.staging->count;
 	for (struct ferry_source *source = c->sources; source && !work; source = source->next) {
 		pthread_mutex_lock(&source->lock);
-		work = source->dirty || source->unblock;
+		work = source->control.state == LINK_UP && real_us() >= source->write_at &&
+		       (source->dirty || source->unblock);
 		pthread_mutex_unlock(&source->lock);
 	}
 	pthread_mutex_unlock(&c->lock);

@@ -201,7 +201,6 @@ static void login_reply(struct link *link, const struct reply *reply)
 	}
 	if (!link->login) {
 		link->state = LINK_UP;
-		link->backoff_us = BACKOFF_MIN_US;
 		link->why.code = 0;
 	}
 }
@@ -353,6 +352,9 @@ const struct reply *link_next(struct link *link)
 	if (link->state != LINK_UP && link->state != LINK_LOGIN)
 		return NULL;
 	int got = reply_next(link->replies, &reply);
+	/* It works, not only to log in. */
+	if (got > 0 && link->state == LINK_UP)
+		link->backoff_us = BACKOFF_MIN_US;
 	if (got > 0)
 		return reply;
 	if (got < 0 && link->state == LINK_LOGIN)

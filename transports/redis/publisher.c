@@ -206,10 +206,19 @@ static void settle_up(struct ferry_connection *c)
 
 /* ---- batches that are through ---- */
 
+/* All is sent and answered, and its fence is still to be sent. */
+static bool awaits_fence(const struct ferry_connection *c, const struct batch *batch)
+{
+	for (size_t i = 0; has_fences(c) && i < batch->count; i++)
+		if (batch->items[i].out)
+			return true;
+	return false;
+}
+
 static void drop_confirmed(struct ferry_connection *c)
 {
 	struct publisher *p = &c->publisher;
-	while (p->first && !next_item(p->first) && !p->first->fenced) {
+	while (p->first && !next_item(p->first) && !p->first->fenced && !awaits_fence(c, p->first)) {
 		struct batch *batch = p->first;
 		p->first = batch->next;
 		if (!p->first)

@@ -24,7 +24,8 @@
 
 #define BLOCK_MAX_US      1000000
 #define COUNT_MAX         1024
-#define TYPICAL_MIN       1024
+#define TYPICAL_FIRST     65536
+#define REST_US           5000000
 #define COMPLAIN_EVERY_US 10000000
 #define DRAIN_US          1000000
 /* CLIENT UNBLOCK goes by another link and may come before the read that it is for. */
@@ -135,22 +136,35 @@ static int64_t rest_due(struct ferry_source *source)
 
 /* ---- what to ask for ---- */
 
+uint32_t reader_fits(struct ferry_subscription *s, int64_t most)
+{
+	struct ferry_source *source = s->source;
+	pthread_mutex_lock(&source->lock);
+	int64_t spare = source->memory_budget - source->bytes;
+	pthread_mutex_unlock(&source->lock);
+	if (most <= 0 || spare <= 0)
+		return 0;
+	/* Until one has come they are taken to be large. */
+	int64_t typical = s->typical ? (int64_t)s->typical : TYPICAL_FIRST;
+	int64_t fit = spare / typical > 0 ? spare / typical : 1;
+	return (uint32_t)(most < fit ? most : fit);
+}
+
 uint32_t reader_wants(struct ferry_subscription *s)
 {
 	struct ferry_source *source = s->source;
 	int64_t most = s->credit < COUNT_MAX ? s->credit : COUNT_MAX;
-	if (!most || s->backlog)
+	if (!most || s->backlog || (s->rest_until && real_us() < s->rest_until))
 		return 0;
 	pthread_mutex_lock(&source->lock);
-	int64_t room = s->max_unsettled - s->pending, spare = source->memory_budget - source->bytes;
+	int64_t room = s->max_unsettled - s->pending;
 	pthread_mutex_unlock(&source->lock);
-	if (s->group && room < most)
-		most = room;
-	if (most <= 0 || spare <= 0)
-		return 0;
-	int64_t typical = (int64_t)(s->typical > TYPICAL_MIN ? s->typical : TYPICAL_MIN);
-	int64_t fit = spare / typical > 0 ? spare / typical : 1;
-	return (uint32_t)(most < fit ? most : fit);
+	return reader_fits(s, s->group && room < most ? room : most);
+}
+
+void reader_misses_group(struct ferry_source *source)
+{
+	atomic_store(&source->group_missing, true);
 }
 
 /* XREAD gives two handlers of one stream two replies, or one, which is then that of the lower id: so it is
@@ -279,7 +293,7 @@ void reader_complain(struct ferry_source *source, const struct reply *reply)
 		return;
 	source->complained_at = now + COMPLAIN_EVERY_US;
 	fault_reply(&why, "reading", reply->text);
-	source->connection->host->event(source->connection->core, FERRY_EVENT_NOTICE, &why);
+	source->connection->host->log(source->connection->core, FERRY_LOG_WARNING, why.text);
 }
 
 static void take_entries(struct ferry_subscription *s, const struct reply *entries, struct basket *basket)
@@ -325,7 +339,7 @@ static void take_streams(struct ferry_source *source, const struct reply *reply,
 		s->reading = 0;
 		if (!told_only)
 			take_entries(s, stream->items[1], basket);
-		else if (reply_is_array(stream->items[1], 1))
+		else if (reply_is_array(stream->items[1], 1) && reply_is_array(stream->items[1]->items[0], 1))
 			(void)entry_id_parse(stream->items[1]->items[0]->items[0]->text, &s->told);
 		s->hot = told_only || stream->items[1]->size >= s->asked;
 		s->asked = 0;
@@ -333,21 +347,41 @@ static void take_streams(struct ferry_source *source, const struct reply *reply,
 	}
 }
 
-static int take_reply(struct ferry_source *source, const struct reply *reply, struct basket *basket)
+/* A stream that cannot be read must not keep the others from being read: they are asked one by one, and it
+ * rests. */
+static void set_aside(struct ferry_source *source, const struct reply *reply)
 {
-	int code = 0;
+	struct ferry_subscription *only = NULL;
+	size_t count = 0;
+	for (struct ferry_subscription *s = source->subscriptions; s; s = s->next) {
+		if (s->reading != source->replies)
+			continue;
+		only = s;
+		count++;
+	}
+	if (count == 1)
+		only->rest_until = real_us() + REST_US;
+	for (struct ferry_subscription *s = source->subscriptions; s && count > 1; s = s->next) {
+		if (s->reading != source->replies)
+			continue;
+		s->reading = 0;
+		s->hot = true;
+	}
+	reader_complain(source, reply);
+}
+
+static void take_reply(struct ferry_source *source, const struct reply *reply, struct basket *basket)
+{
+	int code;
 	source->replies++;
 	if (reply_is_error(reply)) {
 		code = fault_code(reply->text);
-		if (code == FERRY_E_NOT_FOUND || strstr(reply->text, "UNBLOCKED")) {
-			source->reader_was_up = code != FERRY_E_NOT_FOUND; /* revive before the next round */
-			code = 0;
-		} else if (code == FERRY_E_UNREACHABLE) {
+		if (code == FERRY_E_NOT_FOUND)
+			reader_misses_group(source);
+		else if (code == FERRY_E_UNREACHABLE)
 			link_fail_reply(&source->reader, "reading", reply);
-			code = 0;
-		} else {
-			reader_complain(source, reply);
-		}
+		else if (!strstr(reply->text, "UNBLOCKED"))
+			set_aside(source, reply);
 	} else {
 		take_streams(source, reply, basket);
 	}
@@ -361,7 +395,6 @@ static int take_reply(struct ferry_source *source, const struct reply *reply, st
 			s->seen = s->told;
 		s->hot = false;
 	}
-	return code;
 }
 
 /* ---- the link ---- */
@@ -381,8 +414,8 @@ static void set_reader_id(struct ferry_source *source)
 	pthread_mutex_unlock(&source->lock);
 }
 
-/* True when it can be used. */
-static bool keep_up(struct ferry_source *source)
+/* 1 when it can be used, 0 when not yet, or a negative error. */
+static int keep_up(struct ferry_source *source)
 {
 	struct link *link = &source->reader;
 	if (link->state == LINK_DOWN) {
@@ -391,16 +424,27 @@ static bool keep_up(struct ferry_source *source)
 			forget_round(source);
 		source->reader_was_up = false;
 		if (real_us() < link->retry_at)
-			return false;
+			return 0;
 		link_begin(link);
 	}
 	if (link->state != LINK_UP)
 		link_step(link);
-	if (link->state != LINK_UP || source->reader_was_up || source->commands)
+	bool known = source->reader_was_up && !atomic_load(&source->group_missing);
+	if (link->state != LINK_UP || known || source->commands)
 		return link->state == LINK_UP;
 	/* It is new, or a group was found missing. */
 	set_reader_id(source);
-	claimer_revive(source);
+	if (!claimer_revive(source) && link->state == LINK_UP) {
+		const struct ferry_connection *c = source->connection;
+		if (real_us() >= source->complained_at)
+			c->host->log(c->core, FERRY_LOG_WARNING,
+				     "redis: a group was deleted in use, and is not made again: only "
+				     "provision=auto does, "
+				     "with the right to XGROUP CREATE");
+		source->complained_at = real_us() + COMPLAIN_EVERY_US;
+		atomic_store(&source->group_missing, true);
+		return FERRY_E_NOT_FOUND; /* the core waits before it tries again */
+	}
 	if (link->state == LINK_UP &&
 	    claimer_reconcile(source, link, real_us() + source->connection->target.patience_us, false))
 		source->reader_was_up = true;
@@ -453,25 +497,22 @@ static bool asks_wrongly(struct ferry_source *source)
 }
 
 /* Take what has come of the round that is out. */
-static int take_replies(struct ferry_source *source, struct basket *basket)
+static void take_replies(struct ferry_source *source, struct basket *basket)
 {
 	struct link *link = &source->reader;
 	const struct reply *reply;
-	int code = 0;
 	link_flush(link);
 	if (link->state != LINK_UP || !link_receive(link))
-		return 0;
+		return;
 	while (source->replies < source->commands && (reply = link_next(link))) {
-		int failed = take_reply(source, reply, basket);
-		code = code ? code : failed;
+		take_reply(source, reply, basket);
 		if (link->state != LINK_UP)
-			return code;
+			return;
 	}
 	if (source->replies == source->commands)
 		forget_round(source);
 	else if (real_us() > source->asked_at + BLOCK_MAX_US + source->connection->target.patience_us)
 		link_fail(link, FERRY_E_UNREACHABLE, "no reply to a read in time");
-	return code;
 }
 
 /* ---- fetch ---- */
@@ -493,7 +534,10 @@ static int64_t begin_round(struct ferry_source *source, struct basket *basket)
 /* One step towards a delivery; returns a negative error. */
 static int step(struct ferry_source *source, struct basket *basket, int64_t until)
 {
-	if (!keep_up(source)) {
+	int up = keep_up(source);
+	if (up < 0)
+		return up;
+	if (!up) {
 		int64_t due = source->reader.state == LINK_DOWN ? source->reader.retry_at
 								: source->reader.give_up_at;
 		doze(source, due < until ? due : until);
@@ -513,7 +557,9 @@ static int step(struct ferry_source *source, struct basket *basket, int64_t unti
 	}
 	int64_t rest = rest_due(source);
 	doze(source, rest < until ? rest : until);
-	return source->commands ? take_replies(source, basket) : 0;
+	if (source->commands)
+		take_replies(source, basket);
+	return 0;
 }
 
 int redis_fetch(struct ferry_source *source, struct ferry_subscription *only,
@@ -557,7 +603,7 @@ bool reader_drain(struct ferry_source *source, int64_t until)
 	while (source->commands && source->reader.state == LINK_UP && real_us() < until) {
 		int64_t again = unblock(source);
 		doze(source, again < until ? again : until);
-		(void)take_replies(source, &none);
+		take_replies(source, &none);
 	}
 	if (woken)
 		redis_wakeup(source);

@@ -76,6 +76,7 @@ struct claim {
 	unsigned refs;        /* the delivery's views: 1; while a verdict is on its way: 1 */
 	unsigned todo, doing; /* TODO_*: to be written, and being written */
 	bool queued;          /* in the dirty list */
+	bool doubtful;        /* a retry or hand-back may have been done: its reply was lost */
 	bool hashed;
 	bool ended;        /* by a final verb */
 	_Atomic bool lost; /* the lease has run out */
@@ -126,6 +127,7 @@ struct ferry_subscription {
 	uint32_t asked;       /* at most so many */
 	uint32_t scanning;    /* at most so many of the dead */
 	size_t typical;       /* bytes of a message, lately */
+	int64_t rest_until;   /* its stream cannot be read */
 	int64_t initial_backoff_us, max_backoff_us;
 
 	struct claim *backlog, **backlog_end; /* read, but there was no room or credit any more */
@@ -140,7 +142,7 @@ struct ferry_subscription {
 };
 
 /* More verbs of a command. */
-enum { SENT_PARK = 1 << 8, SENT_UNPARK = 1 << 9, SENT_OTHER = 1 << 10 };
+enum { SENT_PARK = 1 << 8, SENT_UNPARK = 1 << 9, SENT_CHECK = 1 << 10, SENT_OTHER = 1 << 11 };
 
 /* A command on the control link that has no reply yet. */
 struct sent {
@@ -177,7 +179,8 @@ struct ferry_source {
 	bool blocking;              /* its last command waits at the server */
 	int64_t unblock_at;         /* when it may be asked (again) not to */
 	int64_t asked_at;
-	int64_t idle_at; /* nothing was there to be read at this time: leases count from it */
+	int64_t idle_at;            /* nothing was there to be read at this time: leases count from it */
+	_Atomic bool group_missing; /* any thread has seen that */
 	int64_t scan_at;
 	int64_t complained_at;
 	struct bytes trimmed; /* dead letters of entries that are gone */
@@ -202,6 +205,7 @@ struct ferry_source {
 	struct pauses parked; /* their delay is longer than takeover */
 	int64_t park_at;
 	int64_t noticed_at;
+	int64_t write_at; /* not before, for the group is missing */
 };
 
 /* ---- publishing ---- */
@@ -393,6 +397,10 @@ bool reader_drain(struct ferry_source *source, int64_t until);
 void reader_complain(struct ferry_source *source, const struct reply *reply);
 /* How many messages of a subscription may be asked for. [pump] */
 uint32_t reader_wants(struct ferry_subscription *subscription);
+/* How many of `most` the memory budget has room for, as large as they are lately. [pump] */
+uint32_t reader_fits(struct ferry_subscription *subscription, int64_t most);
+/* A command says that the group is not there: look after it when the round is over. [pump] */
+void reader_misses_group(struct ferry_source *source);
 
 /* ---- claimer.c [pump] ---- */
 
@@ -415,8 +423,9 @@ void claimer_give_back(struct link *link, const struct ferry_subscription *subsc
  */
 void claimer_bury_trimmed(struct bytes *out, const struct ferry_subscription *subscription,
 			  struct entry_id id, const struct ferry_record *record);
-/* The group or the stream was deleted: make it again where we have last read. */
-void claimer_revive(struct ferry_source *source);
+/* The group or the stream was deleted: make it again where we have last read, with what is ours. False when
+ * it is not there, and may not or cannot be made. */
+bool claimer_revive(struct ferry_source *source);
 
 /* ---- claim.c ---- */
 
@@ -432,6 +441,8 @@ void claim_unref(struct claim *claim);
 void claim_forget(struct claim *claim);
 /* Something is to be written. [source.lock] */
 void claim_dirty(struct claim *claim, unsigned todo);
+/* Renew the leases of all. [no lock] */
+void claim_renew_all(struct ferry_subscription *subscription);
 /* What was being written is done, or is to be written again. [source.lock] */
 void claim_written(struct claim *claim, bool again);
 /* No longer ours: the lease has run out, and others may have taken it. */

@@ -20,6 +20,7 @@
 
 #define IDS_MAX         512 /* in one command */
 #define NOTICE_EVERY_US 10000000
+#define REVIVE_US       20000 /* before a verdict is tried again that has met no group */
 
 /* ---- what was sent ---- */
 
@@ -134,11 +135,21 @@ static void write_list(struct ferry_source *source, struct ferry_subscription *s
 			struct claim *next = claims->next;
 			claim_written(claims, true);
 			claims = next;
+			count--;
 			continue;
 		}
 		claims = write_many(source, sent, claims, n);
 		count -= n;
 	}
+}
+
+/* The link was lost before its reply: has it been done? What has left our name is somebody else's now. */
+static void write_check(struct ferry_source *source, const struct claim *claim)
+{
+	const struct ferry_subscription *s = claim->subscription;
+	char id[ENTRY_ID_TEXT];
+	entry_id_format(claim->id, id);
+	command(&source->control.out, "XPENDING", s->key, s->group, id, id, "1", source->consumer, NULL);
 }
 
 /* A retry, a hand-back or a hold: a command of its own. [source.lock] */
@@ -155,14 +166,16 @@ static void write_one(struct ferry_source *source, struct claim *claim, int64_t 
 		claim_written(claim, false);
 		return;
 	}
-	struct sent *sent = sent_make(source, verb, s);
+	struct sent *sent = sent_make(source, claim->doubtful && verb != TODO_HOLD ? SENT_CHECK : verb, s);
 	if (!sent) {
 		claim_written(claim, true);
 		return;
 	}
 	claim->next = NULL;
 	sent->claims = claim;
-	if (verb == TODO_RETRY)
+	if (sent->verb == SENT_CHECK)
+		write_check(source, claim);
+	else if (verb == TODO_RETRY)
 		write_claim(link, s, WAITING_CONSUMER, claim->id, idle_ms(source, claim->due - now),
 			    claim->count);
 	else if (verb == TODO_BACK)
@@ -210,17 +223,43 @@ static void write_verdict(struct ferry_source *source, struct claim *claim, int6
 	}
 }
 
+/* Take a burial out of the dirty list. [source.lock] */
+static void late_add(struct claim **late, struct claim *claim)
+{
+	claim->queued = false;
+	claim->doing = claim->todo;
+	claim->todo = 0;
+	claim->next = *late;
+	*late = claim;
+}
+
+/* They will not be written. [no lock] */
+static void bury_late(struct ferry_source *source, struct claim *late, int result, const char *reason)
+{
+	for (struct claim *next; late; late = next) {
+		next = late->next;
+		claim_buried(late, result, reason);
+		pthread_mutex_lock(&source->lock);
+		claim_written(late, false);
+		pthread_mutex_unlock(&source->lock);
+	}
+}
+
 /* Everything that has been decided. */
 static void write_all(struct ferry_source *source)
 {
 	int64_t now = real_us();
+	struct claim *late = NULL;
 	pthread_mutex_lock(&source->lock);
 	struct claim *claim = source->dirty;
 	source->dirty = NULL;
 	source->dirty_end = &source->dirty;
 	for (struct claim *next; claim; claim = next) {
 		next = claim->next;
-		write_verdict(source, claim, now);
+		if (claim->todo & TODO_BURY && claim_is_lost(claim, now))
+			late_add(&late, claim);
+		else
+			write_verdict(source, claim, now);
 	}
 	for (struct ferry_subscription *s = source->subscriptions; s; s = s->next) {
 		write_list(source, s, TODO_ACK, s->acks, s->ack_count);
@@ -232,6 +271,7 @@ static void write_all(struct ferry_source *source)
 	int64_t reader = source->reader_id;
 	source->unblock = false;
 	pthread_mutex_unlock(&source->lock);
+	bury_late(source, late, FERRY_E_STALE, NULL);
 	if (unblock && sent_make(source, SENT_OTHER, NULL)) {
 		char id[24];
 		snprintf(id, sizeof id, "%lld", (long long)reader);
@@ -352,10 +392,22 @@ static void save_trimmed(struct ferry_source *source, struct claim *claim)
 		claimer_bury_trimmed(&source->control.out, claim->subscription, claim->id, &claim->record);
 }
 
+/* Whether the group, which was deleted, will be there again: then it is written once more. */
+static bool comes_again(struct ferry_source *source, const struct sent *sent, const struct reply *reply)
+{
+	if (!reply_is_error(reply) || fault_code(reply->text) != FERRY_E_NOT_FOUND ||
+	    sent->verb == TODO_ACK || source->connection->config->provision != FERRY_PROVISION_AUTO)
+		return false;
+	source->write_at = real_us() + REVIVE_US;
+	atomic_store(&source->group_missing, true);
+	redis_wakeup(source);
+	return true;
+}
+
 /* [no lock] */
 static void handle_claims(struct ferry_source *source, struct sent *sent, const struct reply *reply)
 {
-	bool error = reply_is_error(reply);
+	bool error = reply_is_error(reply), again = comes_again(source, sent, reply);
 	bool gone = !error && reply->type == REDIS_REPLY_ARRAY && !reply->size;
 	for (struct claim *claim = sent->claims, *next; claim; claim = next) {
 		next = claim->next;
@@ -367,12 +419,36 @@ static void handle_claims(struct ferry_source *source, struct sent *sent, const 
 		if (!error && (sent->verb == TODO_RENEW || sent->verb == TODO_HOLD))
 			atomic_store_explicit(&claim->lease_until, sent->at + source->takeover_us / 10 * 9,
 					      memory_order_relaxed);
-		if (sent->verb & TODO_FINAL)
+		if (sent->verb & TODO_FINAL && !again)
 			claim_forget(claim);
 		source->given_back = source->given_back || sent->verb == TODO_BACK;
-		claim_written(claim, false);
+		claim_written(claim, again);
 		pthread_mutex_unlock(&source->lock);
 	}
+}
+
+/* Still under our name: it has not been done. Else it has. */
+static void handle_check(struct ferry_source *source, struct sent *sent, const struct reply *reply)
+{
+	struct claim *claim = sent->claims;
+	bool again = reply_is_error(reply) ? comes_again(source, sent, reply) : reply_is_array(reply, 1);
+	if (!again && claim->doing & TODO_RETRY)
+		retry_is_written(source, sent, claim);
+	pthread_mutex_lock(&source->lock);
+	claim->doubtful = again && reply_is_error(reply);
+	if (!again)
+		claim_forget(claim);
+	source->given_back = true;
+	claim_written(claim, again);
+	pthread_mutex_unlock(&source->lock);
+}
+
+/* `due` is what was left. */
+static void park_again(struct ferry_source *source, struct pause *pause)
+{
+	pause->due += real_us();
+	(void)pauses_add(source->connection, &source->parked, pause);
+	source->park_at = real_us() + REVIVE_US;
 }
 
 static void parked_are_ours(struct ferry_source *source, const struct sent *sent)
@@ -427,10 +503,14 @@ static void handle_reply(struct ferry_source *source, const struct reply *reply)
 	} else {
 		if (reply_is_error(reply) && sent->verb != SENT_OTHER)
 			notice_sometimes(source, sent, reply->text);
-		if (sent->verb == SENT_UNPARK && !reply_is_error(reply))
+		if (sent->verb == SENT_UNPARK && comes_again(source, sent, reply))
+			park_again(source, &sent->pause);
+		else if (sent->verb == SENT_UNPARK && !reply_is_error(reply))
 			wait_for_retry(source, &sent->pause, sent->pause.due);
 		else if (sent->verb == SENT_PARK && !reply_is_error(reply))
 			parked_are_ours(source, sent);
+		else if (sent->verb == SENT_CHECK)
+			handle_check(source, sent, reply);
 		else if (sent->claims)
 			handle_claims(source, sent, reply);
 	}
@@ -456,13 +536,13 @@ static void requeue_all(struct ferry_source *source)
 		pthread_mutex_lock(&source->lock);
 		for (struct claim *claim = sent->claims, *next; claim; claim = next) {
 			next = claim->next;
+			claim->doubtful =
+				claim->doubtful || sent->verb == TODO_RETRY || sent->verb == TODO_BACK;
 			claim_written(claim, true);
 		}
 		pthread_mutex_unlock(&source->lock);
-		if (sent->verb == SENT_UNPARK) {
-			sent->pause.due += real_us();
-			(void)pauses_add(source->connection, &source->parked, &sent->pause);
-		}
+		if (sent->verb == SENT_UNPARK)
+			park_again(source, &sent->pause);
 		sent_drop_first(source);
 	}
 }
@@ -482,21 +562,11 @@ static void expire_burials(struct ferry_source *source)
 			continue;
 		}
 		*link = claim->next;
-		claim->queued = false;
-		claim->doing = claim->todo;
-		claim->todo = 0;
-		claim->next = late;
-		late = claim;
+		late_add(&late, claim);
 	}
 	source->dirty_end = link;
 	pthread_mutex_unlock(&source->lock);
-	for (struct claim *next; late; late = next) {
-		next = late->next;
-		claim_buried(late, FERRY_E_TIMEDOUT, source->control.why.text);
-		pthread_mutex_lock(&source->lock);
-		claim_written(late, false);
-		pthread_mutex_unlock(&source->lock);
-	}
+	bury_late(source, late, FERRY_E_UNKNOWN, source->control.why.text);
 }
 
 static void keep_up(struct ferry_source *source)
@@ -528,7 +598,8 @@ int64_t verdict_run(struct ferry_source *source)
 		receive_all(source);
 		if (link->state == LINK_UP) {
 			run_parked(source);
-			write_all(source);
+			if (real_us() >= source->write_at)
+				write_all(source);
 			link_flush(link);
 		}
 		(void)is_impatient(source);
@@ -544,6 +615,8 @@ int64_t verdict_run(struct ferry_source *source)
 		until = source->sent->at + source->connection->target.patience_us;
 	if (source->parked.count && source->park_at < until)
 		until = source->park_at;
+	if (source->write_at > real_us() && source->write_at < until)
+		until = source->write_at;
 	return until;
 }
 

@@ -13,7 +13,8 @@ static struct ferry_view view_of(const char *text)
 
 /* ---- time as RFC 3339 ---- */
 
-#define TIME_SIZE 32
+#define TIME_SIZE    32
+#define TIME_MOST_US INT64_C(253402300799000000) /* the end of the year 9999 */
 
 /* "2026-11-24T12:00:00.123456Z".  Messages come many a second, so the text of the last second is kept. */
 static size_t time_format(int64_t wall_us, char text[TIME_SIZE])
@@ -199,7 +200,7 @@ static void read_compact(struct ferry_record *record, char *value)
 {
 	char *end;
 	int64_t wall_us = strtoll(value, &end, 10);
-	if (end == value || *end != ' ')
+	if (end == value || *end != ' ' || wall_us < -TIME_MOST_US || wall_us > TIME_MOST_US)
 		return;
 	char *count = end + 1;
 	size_t size = (size_t)strtoul(count, &end, 10);

@@ -10,6 +10,36 @@ const char *codec_content_type(const struct ferry_topic *topic)
 	return topic->codec ? topic->codec->content_type : "application/json";
 }
 
+static int check_codec(const struct ferry_topic *topic, struct ferry_error *err)
+{
+	const struct ferry_codec *codec = topic->codec;
+	if (!codec || (codec->encode && codec->decode && codec->content_type))
+		return 0;
+	return fail(err, FERRY_E_INVALID, "%s: the codec's %s is NULL", topic->name,
+		    !codec->encode   ? "encode"
+		    : !codec->decode ? "decode"
+				     : "content_type");
+}
+
+int codec_check(const struct ferry_topic *topic, const struct ferry_allocator *allocator,
+		struct ferry_error *err)
+{
+	int code = check_codec(topic, err);
+	return code ? code : schema_check_tables(topic, allocator, err);
+}
+
+static bool is_code(int code)
+{
+	switch (code) {
+#define CODEC_CODE(name, value, retriable, text) case FERRY_E_##name:
+		FERRY_ERRORS(CODEC_CODE)
+#undef CODEC_CODE
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* A codec of the application's need not know the topic, nor set a text. */
 static int fail_codec(const struct ferry_topic *topic, int code, const struct ferry_error *why,
 		      struct ferry_error *err)
@@ -34,7 +64,7 @@ int codec_encode(const struct ferry_topic *topic, const void *event, struct ferr
 	if (code)
 		return code;
 	code = topic->codec->encode(topic, event, out, &why);
-	return code ? fail_codec(topic, code, &why, err) : 0;
+	return code ? fail_codec(topic, is_code(code) ? code : FERRY_E_INVALID, &why, err) : 0;
 }
 
 static int decode_by_codec(const struct check *check, const void *payload, size_t size,
@@ -76,8 +106,11 @@ int ferry_topic_encode(const struct ferry_topic *topic, const void *event, void 
 			    !topic      ? "the topic"
 			    : !ret_size ? "ret_size"
 					: "the buffer");
+	int code = check_codec(topic, err);
+	if (code)
+		return code;
 	buffer_init(&out, &alloc_default, buffer, size);
-	int code = codec_encode(topic, event, &out, err);
+	code = codec_encode(topic, event, &out, err);
 	if (!code) {
 		*ret_size = out.size;
 		if (out.size > size)
@@ -100,7 +133,9 @@ int ferry_topic_decode(const struct ferry_topic *topic, const void *payload, siz
 			    !topic ? "the topic"
 			    : !ret ? "ret"
 				   : "the payload");
-	int code = codec_decode(topic, payload, size, &alloc_default, &arena, err);
+	int code = check_codec(topic, err);
+	if (!code)
+		code = codec_decode(topic, payload, size, &alloc_default, &arena, err);
 	if (!code)
 		*ret = arena->event;
 	return code;

@@ -188,40 +188,9 @@ static void members(struct writer *w, const struct ferry_struct *s)
 	raw(w, any ? "]" : "");
 }
 
-struct definitions {
-	const struct ferry_struct **found;
-	size_t count, capacity;
-	bool failed;
-};
-
-static void define(struct definitions *d, const struct ferry_struct *s)
-{
-	for (size_t i = 0; i < d->count; i++)
-		if (d->found[i] == s)
-			return;
-	if (d->count == d->capacity) {
-		size_t capacity = d->capacity ? 2 * d->capacity : 16;
-		void *larger = alloc_resize(&alloc_default, d->found, capacity * sizeof(*d->found));
-		d->failed |= !larger;
-		if (!larger)
-			return;
-		d->found = larger;
-		d->capacity = capacity;
-	}
-	d->found[d->count++] = s;
-}
-
-/* Whatever `s` holds; what is found is looked through in its turn. */
-static void collect(struct definitions *d, const struct ferry_struct *s)
-{
-	for (size_t i = 0; i < s->field_count; i++)
-		if (schema_field(s, i)->kind == FERRY_KIND_OBJECT)
-			define(d, schema_field(s, i)->object());
-}
-
 static void document(struct writer *w, const struct ferry_topic *topic)
 {
-	struct definitions d = {NULL, 0, 0, false};
+	struct schema_structs d = {.allocator = &alloc_default};
 	char version[16];
 	snprintf(version, sizeof version, ":%d", (int)topic->version);
 	raw(w, "{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\",\"$id\":\"urn:ferry:");
@@ -231,14 +200,14 @@ static void document(struct writer *w, const struct ferry_topic *topic)
 	quoted(w, topic->name);
 	raw(w, ",");
 	members(w, topic->fields());
-	collect(&d, topic->fields());
+	schema_collect(&d, topic->fields());
 	for (size_t i = 0; i < d.count; i++) {
 		raw(w, i ? "," : ",\"$defs\":{");
 		quoted(w, d.found[i]->name);
 		raw(w, ":{");
 		members(w, d.found[i]);
 		raw(w, "}");
-		collect(&d, d.found[i]);
+		schema_collect(&d, d.found[i]);
 	}
 	raw(w, d.count ? "}}" : "}");
 	w->failed |= d.failed;
@@ -249,7 +218,8 @@ size_t ferry_topic_json_schema(const struct ferry_topic *topic, char *buffer, si
 {
 	struct writer w = {.failed = false};
 	buffer_init(&w.out, &alloc_default, NULL, 0);
-	document(&w, topic);
+	if (topic)
+		document(&w, topic);
 	size_t length = w.failed ? 0 : w.out.size;
 	size_t copied = length < size ? length : size ? size - 1 : 0;
 	if (copied)

@@ -251,3 +251,117 @@ json_t *json_parse(const struct check *check, const struct place *place, const c
 						: error.text);
 	return NULL;
 }
+
+/* ---- structs ---- */
+
+void schema_add(struct schema_structs *structs, const struct ferry_struct *s)
+{
+	for (size_t i = 0; i < structs->count; i++)
+		if (structs->found[i] == s)
+			return;
+	if (structs->count == structs->capacity) {
+		size_t capacity = structs->capacity ? 2 * structs->capacity : 16;
+		void *larger =
+			alloc_resize(structs->allocator, structs->found, capacity * sizeof(*structs->found));
+		structs->failed |= !larger;
+		if (!larger)
+			return;
+		structs->found = larger;
+		structs->capacity = capacity;
+	}
+	structs->found[structs->count++] = s;
+}
+
+void schema_collect(struct schema_structs *structs, const struct ferry_struct *s)
+{
+	for (size_t i = 0; i < s->field_count; i++)
+		if (schema_field(s, i)->kind == FERRY_KIND_OBJECT)
+			schema_add(structs, schema_field(s, i)->object());
+}
+
+/* ---- tables ---- */
+
+/* What is wrong with a field by itself, or NULL. */
+static const char *field_fault(const struct ferry_field *f)
+{
+	bool number = f->kind == FERRY_KIND_INTEGER || f->kind == FERRY_KIND_UNSIGNED ||
+		      f->kind == FERRY_KIND_NUMBER;
+	if (!text_is_utf8(f->name, strlen(f->name)))
+		return "its name is not UTF-8";
+	if (!number && (f->min != -HUGE_VAL || f->max != HUGE_VAL))
+		return "min and max are for numbers";
+	if (f->kind != FERRY_KIND_STRING && (f->min_length || f->max_length != SIZE_MAX))
+		return "min_length and max_length are for strings";
+	if (!f->list && (f->min_items || f->max_items != SIZE_MAX))
+		return "min_items and max_items are for lists";
+	if (!(f->min <= f->max)) /* nor with NaN */
+		return "no value is between min and max";
+	if (f->min_length > f->max_length)
+		return "no length is between min_length and max_length";
+	if (f->min_items > f->max_items)
+		return "no number of items is between min_items and max_items";
+	return NULL;
+}
+
+/* One text before the other field's name, one after it. */
+struct fault {
+	const char *before, *after;
+};
+
+/*
+ * What is wrong with a field beside another one; `before` NULL: nothing.  Where two fields write one count, a
+ * payload can make it larger than the list, and the handler would read what lies behind.
+ */
+static struct fault pair_fault(const struct ferry_field *f, const struct ferry_field *other)
+{
+	if (f->list && other->list && f->count_offset == other->count_offset)
+		return (struct fault){"its count is that of ", " too: each list needs its own"};
+	if (f->list && other->list && f->offset == other->offset)
+		return (struct fault){"it is the same list as ", ", with another count"};
+	if (!f->list && other->list && f->offset == other->count_offset)
+		return (struct fault){"it is the count of ", ", which a payload may not set"};
+	if (f->list && !other->list && f->count_offset == other->offset)
+		return (struct fault){"its count is the field ", ", which a payload may not set"};
+	if (f->has && f->has == other->has)
+		return (struct fault){"its `has` is that of ", " too: each needs its own"};
+	if (strcmp(f->name, other->name) == 0)
+		return (struct fault){"another field is called ", " too"};
+	return (struct fault){NULL, NULL};
+}
+
+/* The fields before it are sound by themselves. */
+static int check_field(const struct check *check, const struct ferry_struct *s, size_t i)
+{
+	const struct ferry_field *f = schema_field(s, i);
+	if (!f->name || !f->name[0])
+		return schema_fail(check, NULL, "field number %zu of %s: its name is %s", i + 1, s->name,
+				   f->name ? "empty" : "NULL");
+	struct fault fault = {field_fault(f), ""};
+	const char *other = ""; /* its name */
+	for (size_t j = 0; j < i && !fault.before; j++) {
+		other = schema_field(s, j)->name;
+		fault = pair_fault(f, schema_field(s, j));
+	}
+	return fault.before ? schema_fail(check, NULL, "field %s of %s: %s%s%s", f->name, s->name,
+					  fault.before, other, fault.after)
+			    : 0;
+}
+
+int schema_check_tables(const struct ferry_topic *topic, const struct ferry_allocator *allocator,
+			struct ferry_error *err)
+{
+	const struct check check = {topic, FERRY_E_INVALID, err};
+	struct schema_structs all = {.allocator = allocator};
+	int code = 0;
+	schema_add(&all, topic->fields());
+	for (size_t i = 0; i < all.count && !code; i++) {
+		const struct ferry_struct *s = all.found[i];
+		for (size_t j = 0; j < s->field_count && !code; j++)
+			code = check_field(&check, s, j);
+		schema_collect(&all, s);
+	}
+	if (!code && all.failed)
+		code = fail_nomem(err, "checking a topic");
+	alloc_free(allocator, all.found);
+	return code;
+}

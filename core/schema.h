@@ -12,6 +12,8 @@
 
 #include <ferry/topic.h>
 
+#include "alloc.h"
+
 #define SCHEMA_DEPTH_MAX 64 /* objects and arrays inside one another */
 
 struct check {
@@ -31,6 +33,22 @@ static inline const struct ferry_field *schema_field(const struct ferry_struct *
 {
 	return (const struct ferry_field *)(const void *)((const char *)s->fields + i * s->field_size);
 }
+
+/* Structs, each once. */
+struct schema_structs {
+	const struct ferry_allocator *allocator; /* has `found` */
+	const struct ferry_struct **found;
+	size_t count, capacity;
+	bool failed; /* memory was out */
+};
+
+void schema_add(struct schema_structs *structs, const struct ferry_struct *s);
+/* Add those that `s` itself holds.  Done for each that is found, it reaches all and ends. */
+void schema_collect(struct schema_structs *structs, const struct ferry_struct *s);
+
+/* Can the topic's tables be right, those of the structs inside too?  0, FERRY_E_INVALID or FERRY_E_NOMEM. */
+int schema_check_tables(const struct ferry_topic *topic, const struct ferry_allocator *allocator,
+			struct ferry_error *err);
 
 /* "<topic>: <place>: <text>"; returns check->code. */
 int schema_fail(const struct check *check, const struct place *place, const char *format, ...)

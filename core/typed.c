@@ -35,9 +35,14 @@ int ferry_topic_publisher_open(struct ferry_bus *bus, const struct ferry_topic *
 	if (!code && o.content_type)
 		code = fail(err, FERRY_E_INVALID, "%s: content_type is the topic's: leave it NULL",
 			    topic->name);
-	o.content_type = codec_content_type(topic);
 	if (!code)
-		code = ferry_publisher_open(bus, topic->name, &o, &made.bytes, err);
+		code = bus_guard(bus, err);
+	if (!code)
+		code = codec_check(topic, bus->allocator, err);
+	if (code)
+		return code;
+	o.content_type = codec_content_type(topic);
+	code = ferry_publisher_open(bus, topic->name, &o, &made.bytes, err);
 	if (code)
 		return code;
 	struct ferry_topic_publisher *publisher = alloc_zeroed(bus->allocator, sizeof *publisher);
@@ -212,6 +217,11 @@ int ferry_topic_subscribe(struct ferry_bus *bus, const struct ferry_topic *topic
 	if (o.decode || o.decode_ctx)
 		return fail(err, FERRY_E_INVALID,
 			    "%s: a typed handler decodes by its topic: leave .decode NULL", topic->name);
+	code = bus_guard(bus, err);
+	if (!code)
+		code = codec_check(topic, bus->allocator, err);
+	if (code)
+		return code;
 	/* POSIX: a function's address fits into a pointer to an object. */
 	_Static_assert(sizeof handler == sizeof o.decode_ctx, "a function's address fits");
 	o.decode = decode;

@@ -26,11 +26,14 @@ struct ferry_buffer;
 /* Memory that lives as long as the decoded struct. */
 struct ferry_arena;
 
-/* Both functions are called from any thread, also at the same time. */
+/* Nothing may be NULL.  Both functions are called from any thread, also at the same time. */
 struct ferry_codec {
 	size_t size;
 	const char *content_type; /* of the messages */
-	/* Append the struct `event` to `out`.  0, or a negative FERRY_E_* and a text in *err. */
+	/*
+	 * Append the struct `event` to `out`.  0, or a negative FERRY_E_* and a text in *err; any other
+	 * number becomes FERRY_E_INVALID.
+	 */
 	int (*encode)(const struct ferry_topic *topic, const void *event, struct ferry_buffer *out,
 	              struct ferry_error *err);
 	/*

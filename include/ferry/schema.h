@@ -31,6 +31,11 @@
  *   .name = "..."                             in JSON, where it differs from the member's
  *   .has = FERRY_HAS(member)                  the bool that tells whether the field is there
  *
+ * A table that cannot be right is refused when a publisher is opened or a handler subscribed: lists that
+ * share their count, or a count that is a field too (a payload could make it larger than the list); fields
+ * that share their `has`; a name that is empty, not UTF-8 or given twice; bounds that leave nothing between
+ * them; a constraint of another kind than the field's.
+ *
  * A member that is absent (or null) and not required is zero after decoding.  On the way out a NULL string,
  * list or pointer, an empty struct ferry_json, a zero enum without a name for it and a field whose `has` is
  * false are left out; everything else is written.  Raw JSON comes in as the same value, not with the same

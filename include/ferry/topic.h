@@ -21,6 +21,9 @@
  * "order.placed: items[3].cents: expected integer, got string".  Members that the table does not know are
  * ignored.
  *
+ * Opening a publisher and subscribing check the table once, and those of the structs inside: schema.h says
+ * what is refused, with FERRY_E_INVALID.  Encoding and decoding without a bus do not check it again.
+ *
  * FERRY_TOPIC_DECLARE compiles as C++17 too; schema.h has the fields, codec.h other encodings.
  *
  * Compile with -Werror=incompatible-pointer-types (CMake's ferry::ferry brings it): then the wrong struct or
@@ -49,7 +52,8 @@ struct ferry_topic {
 
 /*
  * The JSON Schema (draft 2020-12) of a topic's payload, whatever its codec.  Writes at most `size` bytes with
- * the NUL and returns the length that the whole text has; 0 when memory is out.  [thread-safe]
+ * the NUL and returns the length that the whole text has; 0 when memory is out or `topic` is NULL.
+ * [thread-safe]
  */
 FERRY_API size_t ferry_topic_json_schema(const struct ferry_topic *topic, char *buffer, size_t size);
 

@@ -141,9 +141,74 @@ static void a_point_travels(void)
 	ferry_bus_close(bus);
 }
 
+static int codec_code;
+
+static int fail_with_code(const struct ferry_topic *topic, const void *event, struct ferry_buffer *out,
+			  struct ferry_error *err)
+{
+	(void)topic;
+	(void)event;
+	(void)out;
+	(void)err;
+	return codec_code;
+}
+
+static void a_number_that_is_no_code_is_not_passed_on(void)
+{
+	static const struct ferry_codec odd = {
+		.size = sizeof odd, .content_type = "x/y", .encode = fail_with_code, .decode = unpack};
+	const struct ferry_topic topic = {
+		.size = sizeof topic, .name = "map.point", .fields = point_fields, .codec = &odd};
+	static const int codes[][2] = {{1, FERRY_E_INVALID},
+				       {-1000, FERRY_E_INVALID},
+				       {FERRY_E_NOMEM, FERRY_E_NOMEM},
+				       {FERRY_E_TOO_LARGE, FERRY_E_TOO_LARGE}};
+	const struct point here = {1, 2, 3, "here"};
+	unsigned char bytes[64];
+	size_t size = 0;
+	for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+		struct ferry_error err = {0};
+		codec_code = codes[i][0];
+		REFUSED(ferry_topic_encode(&topic, &here, bytes, sizeof bytes, &size, &err), codes[i][1],
+			&err, "map.point: the codec gave no reason");
+		CHECK(err.code == codes[i][1], "the error says %d", (int)err.code);
+	}
+}
+
+static void is_refused(const struct ferry_codec *codec, const char *sentence)
+{
+	const struct ferry_topic topic = {
+		.size = sizeof topic, .name = "map.point", .fields = point_fields, .codec = codec};
+	const struct point here = {1, 2, 3, "here"};
+	unsigned char bytes[64];
+	const void *event = NULL;
+	size_t size = 0;
+	struct ferry_error err = {0};
+	both_refuse(&topic, sentence);
+	REFUSED(ferry_topic_encode(&topic, &here, bytes, sizeof bytes, &size, &err), FERRY_E_INVALID, &err,
+		sentence);
+	REFUSED(ferry_topic_decode(&topic, bytes, sizeof bytes, &event, &err), FERRY_E_INVALID, &err,
+		sentence);
+}
+
+static void a_codec_is_whole(void)
+{
+	struct ferry_codec part = packed;
+	part.encode = NULL;
+	is_refused(&part, "map.point: the codec's encode is NULL");
+	part = packed;
+	part.decode = NULL;
+	is_refused(&part, "map.point: the codec's decode is NULL");
+	part = packed;
+	part.content_type = NULL;
+	is_refused(&part, "map.point: the codec's content_type is NULL");
+}
+
 const struct typed_test codec_tests[] = {
 	{"a_point_comes_back_whole", a_point_comes_back_whole},
 	{"the_table_checks_both_ways", the_table_checks_both_ways},
 	{"a_point_travels", a_point_travels},
+	{"a_number_that_is_no_code_is_not_passed_on", a_number_that_is_no_code_is_not_passed_on},
+	{"a_codec_is_whole", a_codec_is_whole},
 	{NULL, NULL},
 };

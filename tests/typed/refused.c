@@ -19,7 +19,7 @@ struct note {
 	const enum color *colors;
 	struct small small;
 	const struct small *smalls;
-	size_t small_count;
+	size_t small_count, color_count;
 	int counted;
 	bool has_number;
 };
@@ -81,7 +81,7 @@ FERRY_TOPIC_DEFINE(other, struct other, "other", 1, FERRY_FIELD(x, .min = 0));
 
 FERRY_TOPIC_DEFINE(note, struct note, "note", 1, FERRY_FIELD(text, .required = true, .min_length = 0),
 		   FERRY_OPTIONAL(number, .min = 0), FERRY_ENUM(color, color),
-		   FERRY_ENUM_LIST(colors, small_count, color), FERRY_OBJECT(small, small),
+		   FERRY_ENUM_LIST(colors, color_count, color), FERRY_OBJECT(small, small),
 		   FERRY_OBJECT_LIST(smalls, small_count, small, .min_items = 0) MISTAKE);
 
 #ifdef ANOTHER_STRUCT_IS_DEFINED /* struct other \* */

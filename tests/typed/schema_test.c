@@ -114,9 +114,18 @@ static void a_struct_may_hold_itself(void)
 	json_decref(s);
 }
 
+static void no_topic_has_no_schema(void)
+{
+	char text[8] = "before";
+	CHECK(ferry_topic_json_schema(NULL, text, sizeof text) == 0, "a schema of no topic");
+	CHECK(text[0] == '\0', "\"%s\" is left behind", text);
+	CHECK(ferry_topic_json_schema(NULL, NULL, 0) == 0, "a schema of no topic");
+}
+
 const struct typed_test schema_tests[] = {
 	{"the_order_is_described", the_order_is_described},
 	{"each_width_has_its_range", each_width_has_its_range},
 	{"a_struct_may_hold_itself", a_struct_may_hold_itself},
+	{"no_topic_has_no_schema", no_topic_has_no_schema},
 	{NULL, NULL},
 };

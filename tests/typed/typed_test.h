@@ -22,6 +22,7 @@ extern const struct typed_test payload_tests[];
 extern const struct typed_test publish_tests[];
 extern const struct typed_test schema_tests[];
 extern const struct typed_test codec_tests[];
+extern const struct typed_test table_tests[];
 extern const struct typed_test verb_tests[];
 
 /* Print the sentence and end the program with status 1. */
@@ -57,5 +58,11 @@ void wait_for(const char *file, int line, const char *what, atomic_int *counter,
 
 /* "memory:", opened. */
 struct ferry_bus *open_memory(void);
+
+/* Open a publisher of the topic, or subscribe to it, on a bus of its own, which is closed again. */
+int open_publisher(const struct ferry_topic *topic, struct ferry_error *err);
+int open_subscription(const struct ferry_topic *topic, struct ferry_error *err);
+/* Both are refused with FERRY_E_INVALID and exactly this sentence. */
+void both_refuse(const struct ferry_topic *topic, const char *sentence);
 
 #endif

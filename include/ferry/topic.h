@@ -22,7 +22,7 @@
  * ignored.
  *
  * Opening a publisher and subscribing check the table once, and those of the structs inside: schema.h says
- * what is refused, with FERRY_E_INVALID.  Encoding and decoding without a bus do not check it again.
+ * what is refused, with FERRY_E_INVALID.  Encoding and decoding without a bus do not check it.
  *
  * FERRY_TOPIC_DECLARE compiles as C++17 too; schema.h has the fields, codec.h other encodings.
  *

@@ -86,7 +86,7 @@ static int read_number(const char *command, int option, struct numbers *numbers)
 	if (cli_number(optarg, o->with_units, o->min, o->max, value))
 		return 0;
 	return cli_usage(command, "--%s is a number from %" PRIu64 " to %" PRIu64 "%s, not '%s'", o->name,
-			 o->min, o->max, o->with_units ? " (also 4KiB, 1MiB)" : "", optarg);
+			 o->min, o->max, o->with_units ? " (also 4KiB, 1MiB)" : "", cli_masked(optarg));
 }
 
 struct arguments {
@@ -98,9 +98,13 @@ struct arguments {
 static int complete(int argc, char **argv, const struct numbers *numbers, struct arguments *ret)
 {
 	if (argc - optind > 1)
-		return cli_usage(argv[0], "one URL at most, and '%s' is a second one", argv[optind + 1]);
+		return cli_usage(argv[0], "one URL at most, and '%s' is a second one",
+				 cli_masked(argv[optind + 1]));
 	if (argc == optind && !getenv("FERRY_URL"))
 		return cli_usage(argv[0], "a URL is missing, for example 'memory:'");
+	if (cli_is_url(ret->spec.topic))
+		return cli_usage(argv[0], "--topic: '%s' is no topic: the URL comes first",
+				 cli_masked(ret->spec.topic));
 	if (!numbers->messages)
 		return cli_usage(argv[0], "--messages is missing");
 	if (!numbers->size)
@@ -157,7 +161,8 @@ static int read_arguments(int argc, char **argv, struct arguments *ret)
 			ret->spec.topic = optarg;
 		} else if (option == OPTION_FORMAT) {
 			if (!cli_format(optarg, &ret->format))
-				return cli_usage(argv[0], "--format is 'text' or 'json', not '%s'", optarg);
+				return cli_usage(argv[0], "--format is 'text' or 'json', not '%s'",
+						 cli_masked(optarg));
 		} else if (option == 'h') {
 			fputs(help, stdout);
 			return EXIT_DONE;

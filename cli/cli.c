@@ -1,12 +1,14 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <ferry/ferry.h>
 
@@ -48,6 +50,61 @@ void cli_log(int level, const char *text, void *ctx)
 	pthread_mutex_unlock(&mutex);
 }
 
+static bool closed[STDERR_FILENO + 1];
+
+bool cli_fill_standard(void)
+{
+	for (int fd = 0; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF)
+			continue;
+		closed[fd] = true;
+		/* The lowest number that is free is this one. */
+		if (open("/dev/null", fd == STDERR_FILENO ? O_WRONLY : O_RDONLY) != fd) {
+			cli_error("/dev/null: %s", strerror(errno));
+			return false;
+		}
+	}
+	return true;
+}
+
+bool cli_was_closed(int fd)
+{
+	return closed[fd];
+}
+
+bool cli_is_url(const char *argument)
+{
+	return strstr(argument, "://") != NULL;
+}
+
+const char *cli_masked(const char *argument)
+{
+	static char *kept;
+	const char *scheme = strstr(argument, "://");
+	if (!scheme)
+		return argument;
+	/* The last '@': a password that was not encoded may have others. */
+	const char *begin = scheme + 3, *at = strrchr(begin, '@'), *rest = at ? at : begin;
+	size_t shown = strcspn(rest, "?"), room = strlen(argument) + sizeof "***?***";
+	free(kept);
+	kept = malloc(room);
+	if (!kept)
+		return "***";
+	snprintf(kept, room, "%.*s%s%.*s%s", (int)(begin - argument), argument, at ? "***" : "", (int)shown,
+		 rest, rest[shown] ? "?***" : "");
+	return kept;
+}
+
+int cli_no_urls(int argc, char **argv)
+{
+	for (int i = optind; i < argc; i++) {
+		if (cli_is_url(argv[i]))
+			return cli_usage(argv[0], "'%s' is no topic: the URL comes first",
+					 cli_masked(argv[i]));
+	}
+	return 0;
+}
+
 static bool is_set(const char *variable)
 {
 	const char *value = getenv(variable);
@@ -71,14 +128,14 @@ int cli_bad_option(int result, char **argv)
 {
 	const char *word = argv[optind - 1];
 	if (result == ':')
-		return cli_usage(argv[0], "option '%s' needs a value", word);
+		return cli_usage(argv[0], "option '%s' needs a value", cli_masked(word));
 	/* A long option leaves 0 in optopt when it is unknown, and its own value when it was given a value
 	 * that it does not take. */
 	if (strncmp(word, "--", 2) == 0 && optopt)
-		return cli_usage(argv[0], "option '%s' takes no value", word);
+		return cli_usage(argv[0], "option '%s' takes no value", cli_masked(word));
 	if (optopt)
 		return cli_usage(argv[0], "unknown option '-%c'", optopt);
-	return cli_usage(argv[0], "unknown option '%s'", word);
+	return cli_usage(argv[0], "unknown option '%s'", cli_masked(word));
 }
 
 bool cli_number(const char *text, bool with_units, uint64_t min, uint64_t max, uint64_t *ret)

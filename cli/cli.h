@@ -38,6 +38,24 @@ int cli_usage(const char *command, const char *format, ...) __attribute__((forma
  */
 void cli_log(int level, const char *text, void *ctx);
 
+/*
+ * Put /dev/null in the place of each standard descriptor that is closed, so that no pipe or connection gets
+ * its number.  Standard output gets one that cannot be written: a result that nobody sees is a failure.
+ * False when that failed.
+ */
+bool cli_fill_standard(void);
+
+/* True when the descriptor 0, 1 or 2 was closed at the start. */
+bool cli_was_closed(int fd);
+
+/* An argument as it may be printed: of a URL the user, the password and the query are "***".  Good until the
+ * next call; for the main thread. */
+const char *cli_masked(const char *argument);
+bool cli_is_url(const char *argument);
+
+/* Refuse a URL among the arguments from optind on, which are topics: 0, or EXIT_USAGE. */
+int cli_no_urls(int argc, char **argv);
+
 /* The service to open a bus with: CLI_SERVICE, or NULL when FERRY_SERVICE names another. */
 const char *cli_service(void);
 

@@ -152,8 +152,8 @@ static int read_options(int argc, char **argv, struct request *request)
 		case OPT_ONLY:
 			if (read_only(optarg, settings->only))
 				break;
-			return cli_usage(argv[0], "--only '%s' is not a list of numbers from 1 to %d", optarg,
-					 CONFORMANCE_CASES);
+			return cli_usage(argv[0], "--only '%s' is not a list of numbers from 1 to %d",
+					 cli_masked(optarg), CONFORMANCE_CASES);
 		case 'h':
 			usage(stdout);
 			exit(cli_flush(EXIT_DONE));
@@ -228,7 +228,12 @@ int command_conformance(int argc, char **argv)
 	if (optind >= argc)
 		return cli_usage(argv[0], "a URL is needed");
 	if (optind + 1 < argc && !request.role)
-		return cli_usage(argv[0], "unexpected argument '%s'", argv[optind + 1]);
+		return cli_usage(argv[0], "unexpected argument '%s'", cli_masked(argv[optind + 1]));
+	if (request.settings.transport_path && cli_is_url(request.settings.transport_path))
+		return cli_usage(argv[0], "--transport is a file, not '%s'",
+				 cli_masked(request.settings.transport_path));
+	if (request.settings.junit && cli_is_url(request.settings.junit))
+		return cli_usage(argv[0], "--junit is a file, not '%s'", cli_masked(request.settings.junit));
 	request.settings.url = argv[optind++];
 	if (!request.settings.run) {
 		make_run(request.run);

@@ -97,12 +97,14 @@ static int subscribe(struct load *load, struct ferry_error *err)
 static int open_bus(struct load *load, struct ferry_error *err)
 {
 	unsigned int handlers = load->spec->handlers;
-	load->bus =
-		ferry_bus_open(load->spec->url,
-			       FERRY_OPTIONS(ferry_bus_options, .service = CLI_SERVICE, .log = cli_log,
-					     .fail_fast = FERRY_ON,
-					     .threads = handlers > THREADS_DEFAULT ? (int32_t)handlers : 0),
-			       err);
+	load->bus = ferry_bus_open(
+		load->spec->url,
+		FERRY_OPTIONS(ferry_bus_options, .service = CLI_SERVICE, .log = cli_log,
+			      .fail_fast = FERRY_ON,
+			      /* Fixed: nothing here dispatches or moves a clock. */
+			      .clock = FERRY_CLOCK_SYSTEM,
+			      .threads = (int32_t)(handlers > THREADS_DEFAULT ? handlers : THREADS_DEFAULT)),
+		err);
 	if (!load->bus)
 		return err->code;
 	int code = subscribe(load, err);

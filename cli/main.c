@@ -38,6 +38,8 @@ static void usage(FILE *to)
 
 int main(int argc, char **argv)
 {
+	if (!cli_fill_standard())
+		return EXIT_FAILED;
 	if (argc < 2) {
 		usage(stderr);
 		return EXIT_USAGE;
@@ -55,6 +57,7 @@ int main(int argc, char **argv)
 		if (strcmp(word, commands[i].name) == 0)
 			return cli_flush(commands[i].run(argc - 1, argv + 1));
 	}
-	cli_error("unknown %s '%s'; see 'ferry --help'", word[0] == '-' ? "option" : "command", word);
+	cli_error("unknown %s '%s'; see 'ferry --help'", word[0] == '-' ? "option" : "command",
+		  cli_masked(word));
 	return EXIT_USAGE;
 }

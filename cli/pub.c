@@ -64,8 +64,9 @@ static bool is_reserved_name(const char *name)
 static int add_attribute(const char *command, char *text, struct ferry_attribute *attributes, size_t *count)
 {
 	char *equals = strchr(text, '=');
-	if (!equals)
-		return cli_usage(command, "--attr is NAME=VALUE, not '%s'", text);
+	const char *url = strstr(text, "://");
+	if (!equals || (url && url < equals))
+		return cli_usage(command, "--attr is NAME=VALUE, not '%s'", cli_masked(text));
 	if (!is_attribute_name(text, (size_t)(equals - text)))
 		return cli_usage(command, "--attr: '%.*s' is no attribute's name: use [A-Za-z0-9_.-]{1,128}",
 				 (int)(equals - text), text);
@@ -87,7 +88,10 @@ static int add_attribute(const char *command, char *text, struct ferry_attribute
 /* The arguments that are no options: 0, or EXIT_USAGE. */
 static int complete(int argc, char **argv, struct pub_spec *spec)
 {
-	if (!cli_take_url(argc, argv, &spec->url))
+	bool has_url = cli_take_url(argc, argv, &spec->url);
+	if (cli_no_urls(argc, argv))
+		return EXIT_USAGE;
+	if (!has_url)
 		return cli_usage(argv[0], "a URL is missing, for example 'memory:'");
 	if (optind < argc)
 		spec->topic = argv[optind++];

@@ -115,7 +115,7 @@ static bool publish_lines(struct pub *pub)
 	if (result == LINES_END)
 		return true;
 	if (result == LINES_ERROR)
-		cli_error("pub: %s: %s", pub->spec->file ? pub->spec->file : "standard input",
+		cli_error("pub: %s: %s", pub->spec->file ? cli_masked(pub->spec->file) : "standard input",
 			  strerror(error));
 	cli_error("pub: stopped after line %" PRIu64 ": the rest was not read", pub->lines.number);
 	return false;
@@ -152,12 +152,17 @@ static int run_on(struct pub *pub, struct ferry_bus *bus)
 static int open_input(const char *file, uint64_t *ret_size)
 {
 	struct stat stat;
+	if (!file && cli_was_closed(STDIN_FILENO)) {
+		cli_error("pub: standard input is closed");
+		return -1;
+	}
 	int fd = file ? open(file, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
 	if (fd >= 0 && fstat(fd, &stat) == 0 && !S_ISDIR(stat.st_mode)) {
 		*ret_size = S_ISREG(stat.st_mode) ? (uint64_t)stat.st_size : 0;
 		return fd;
 	}
-	cli_error("pub: %s: %s", file ? file : "standard input", strerror(fd >= 0 ? EISDIR : errno));
+	int error = fd >= 0 ? EISDIR : errno;
+	cli_error("pub: %s: %s", file ? cli_masked(file) : "standard input", strerror(error));
 	if (fd >= 0 && file)
 		close(fd);
 	return -1;
@@ -181,7 +186,9 @@ int pub_run(const struct pub_spec *spec)
 		bus = ferry_bus_open(spec->url,
 				     FERRY_OPTIONS(ferry_bus_options, .service = cli_service(),
 						   .log = cli_log, .fail_fast = FERRY_ON,
-						   .full = FERRY_FULL_BLOCK),
+						   .full = FERRY_FULL_BLOCK,
+						   /* Fixed: nothing here dispatches or moves a clock. */
+						   .threads = 1, .clock = FERRY_CLOCK_SYSTEM),
 				     &err);
 		if (bus)
 			result = run_on(pub, bus);

@@ -56,15 +56,16 @@ static int read_option(const char *command, int option, struct sub_spec *spec)
 			      : strcmp(optarg, "earliest") == 0 ? FERRY_START_EARLIEST
 								: 0;
 		return spec->start ? 0
-				   : cli_usage(command, "--start is 'new' or 'earliest', not '%s'", optarg);
+				   : cli_usage(command, "--start is 'new' or 'earliest', not '%s'",
+					       cli_masked(optarg));
 	case 'c':
 		if (cli_number(optarg, false, 1, UINT64_C(1) << 48, &spec->count))
 			return 0;
-		return cli_usage(command, "--count is a number from 1, not '%s'", optarg);
+		return cli_usage(command, "--count is a number from 1, not '%s'", cli_masked(optarg));
 	default:
 		if (!cli_number(optarg, false, 1, SECONDS_MAX, &seconds))
 			return cli_usage(command, "--idle-exit is a number of seconds from 1 to %d, not '%s'",
-					 SECONDS_MAX, optarg);
+					 SECONDS_MAX, cli_masked(optarg));
 		spec->idle_exit_ms = (int64_t)seconds * 1000;
 		return 0;
 	}
@@ -73,7 +74,10 @@ static int read_option(const char *command, int option, struct sub_spec *spec)
 /* The arguments that are no options, and what must not be missing: 0, or EXIT_USAGE. */
 static int complete(int argc, char **argv, struct sub_spec *spec)
 {
-	if (!cli_take_url(argc, argv, &spec->url))
+	bool has_url = cli_take_url(argc, argv, &spec->url);
+	if (cli_no_urls(argc, argv))
+		return EXIT_USAGE;
+	if (!has_url)
 		return cli_usage(argv[0], "a URL is missing, for example 'redis://localhost/'");
 	spec->topics = argv + optind;
 	if (optind == argc)
@@ -86,6 +90,8 @@ static int complete(int argc, char **argv, struct sub_spec *spec)
 	}
 	if (spec->group && spec->broadcast)
 		return cli_usage(argv[0], "--group and --broadcast exclude each other");
+	if (spec->group && cli_is_url(spec->group))
+		return cli_usage(argv[0], "--group is a name, not '%s'", cli_masked(spec->group));
 	if (!spec->group && !spec->broadcast)
 		return cli_usage(argv[0], "--group or --broadcast is missing");
 	return 0;

@@ -260,6 +260,10 @@ int sub_run(const struct sub_spec *spec)
 			  .mutex = PTHREAD_MUTEX_INITIALIZER,
 			  .changed = PTHREAD_COND_INITIALIZER};
 	struct ferry_error err;
+	if (cli_was_closed(STDOUT_FILENO)) {
+		cli_error("sub: standard output is closed");
+		return EXIT_FAILED;
+	}
 	int result = EXIT_FAILED, stop_fd = stop_watch();
 	if (stop_fd < 0)
 		return EXIT_FAILED;
@@ -269,7 +273,8 @@ int sub_run(const struct sub_spec *spec)
 		sub.bus = ferry_bus_open(spec->url,
 					 FERRY_OPTIONS(ferry_bus_options, .service = cli_service(),
 						       .log = cli_log, .on_state = on_state, .hook_ctx = &sub,
-						       .threads = 1, .fail_fast = FERRY_ON),
+						       .threads = 1, .clock = FERRY_CLOCK_SYSTEM,
+						       .fail_fast = FERRY_ON),
 					 &err);
 		if (sub.bus)
 			result = run_on(&sub, stop_fd);

@@ -105,7 +105,8 @@ int command_transports(int argc, char **argv)
 		switch (option) {
 		case 'f':
 			if (!cli_format(optarg, &format))
-				return cli_usage(argv[0], "--format is 'text' or 'json', not '%s'", optarg);
+				return cli_usage(argv[0], "--format is 'text' or 'json', not '%s'",
+						 cli_masked(optarg));
 			break;
 		case 'h':
 			fputs(help, stdout);
@@ -115,6 +116,10 @@ int command_transports(int argc, char **argv)
 		}
 	}
 	if (argc - optind > 1)
-		return cli_usage(argv[0], "one NAME at most, and '%s' is a second one", argv[optind + 1]);
+		return cli_usage(argv[0], "one NAME at most, and '%s' is a second one",
+				 cli_masked(argv[optind + 1]));
+	if (argc > optind && cli_is_url(argv[optind]))
+		return cli_usage(argv[0], "'%s' is no transport: expected the name of one, or its file",
+				 cli_masked(argv[optind]));
 	return argc > optind ? describe_one(argv[optind], format) : list_all(format);
 }

@@ -65,7 +65,21 @@ static int wait_for(pid_t child)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
 }
 
-static struct output run_it(const char *program, const struct run *run, const char *input)
+/* In the child: descriptors whose bit is set in `closed` are not there. */
+static void set_standard(FILE *const *files, unsigned int closed)
+{
+	for (int fd = 0; fd < 3; fd++) {
+		if (dup2(fileno(files[fd]), fd) < 0)
+			_exit(126);
+	}
+	for (int fd = 0; fd < 3; fd++) {
+		if (closed & 1u << fd)
+			close(fd);
+	}
+}
+
+static struct output run_it(const char *program, const struct run *run, const char *input,
+			    unsigned int closed)
 {
 	FILE *in = tmpfile(), *out = tmpfile(), *err = tmpfile();
 	char *argv[ARGUMENTS_MAX + 2] = {(char *)(uintptr_t)program};
@@ -78,9 +92,7 @@ static struct output run_it(const char *program, const struct run *run, const ch
 	if (child < 0)
 		give_up("fork");
 	if (child == 0) {
-		if (dup2(fileno(in), STDIN_FILENO) < 0 || dup2(fileno(out), STDOUT_FILENO) < 0 ||
-		    dup2(fileno(err), STDERR_FILENO) < 0)
-			_exit(126);
+		set_standard((FILE *[]){in, out, err}, closed);
 		execv(program, argv);
 		_exit(127);
 	}
@@ -142,9 +154,9 @@ static void check_json(const struct run *run, const char *text)
 	json_decref(root);
 }
 
-static void check(const char *program, const struct run *run, const char *input)
+static void check(const char *program, const struct run *run, const char *input, unsigned int closed)
 {
-	struct output output = run_it(program, run, input);
+	struct output output = run_it(program, run, input, closed);
 	char status[32];
 	snprintf(status, sizeof status, "exit status %d", output.status);
 	if (output.status != run->status)
@@ -175,6 +187,31 @@ static void check_full_disk(const char *program)
 		complain(&run, "standard output could not be written, and the status is not 1", NULL);
 }
 
+/* A descriptor of the program's own must not take the place of one that is closed. */
+static void check_closed(const char *program)
+{
+	enum { IN = 1, OUT = 2, ERR = 4 };
+	static const struct {
+		unsigned int closed;
+		struct run run;
+	} closed_runs[] = {
+		{OUT,
+		 {{"sub", "memory:", "t", "--broadcast"}, 1, "", "standard output is closed", NULL, NULL}},
+		{IN | OUT,
+		 {{"sub", "memory:", "t", "--broadcast"}, 1, "", "standard output is closed", NULL, NULL}},
+		{IN | OUT | ERR, {{"sub", "memory:", "t", "--broadcast"}, 1, "", "", NULL, NULL}},
+		{OUT, {{"--help"}, 1, "", "standard output: ", NULL, NULL}},
+		{IN, {{"pub", "memory:", "t"}, 2, "", "ferry: pub: standard input is closed\n", NULL, NULL}},
+		{IN | OUT,
+		 {{"pub", "memory:", "t"}, 2, "", "ferry: pub: standard input is closed\n", NULL, NULL}},
+		{IN | OUT,
+		 {{"pub", "memory:", "t", "--file", "/dev/null"}, 0, "", "0 confirmed", NULL, NULL}},
+		{ERR, {{"pub", "memory:", "t"}, 0, "", "", NULL, NULL}},
+	};
+	for (size_t i = 0; i < sizeof closed_runs / sizeof closed_runs[0]; i++)
+		check(program, &closed_runs[i].run, "x\n", closed_runs[i].closed);
+}
+
 static void check_url_of_environment(const char *program)
 {
 	static const struct run run = {{"bench", "--messages", "10", "--size", "8"},
@@ -184,7 +221,7 @@ static void check_url_of_environment(const char *program)
 				       NULL,
 				       NULL};
 	setenv("FERRY_URL", "memory:", 1);
-	check(program, &run, "");
+	check(program, &run, "", 0);
 	unsetenv("FERRY_URL");
 }
 
@@ -215,10 +252,11 @@ int main(int argc, char **argv)
 	unsetenv("FERRY_URL");
 	unsetenv("FERRY_CONFIG");
 	for (size_t i = 0; i < run_count; i++)
-		check(argv[1], &runs[i], "");
+		check(argv[1], &runs[i], "", 0);
 	for (size_t i = 0; i < fed_run_count; i++)
-		check(argv[1], &fed_runs[i].run, fed_runs[i].in);
+		check(argv[1], &fed_runs[i].run, fed_runs[i].in, 0);
 	check_full_disk(argv[1]);
+	check_closed(argv[1]);
 	check_url_of_environment(argv[1]);
 	unlink(file);
 	rmdir(folder);

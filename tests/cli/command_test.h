@@ -8,6 +8,9 @@
 
 #define ARGUMENTS_MAX 20
 
+/* A URL whose passwords nothing may print, wherever it stands. */
+#define SECRET "redis://me:hunter2@host/?password=hunter2"
+
 struct run {
 	const char *arguments[ARGUMENTS_MAX];
 	int status;

@@ -82,6 +82,11 @@ grep -q 'standard output: Broken pipe' "$folder/sub.err"
 expect 1 sub >/dev/full
 grep -q 'standard output: No space left' "$folder/sub.err"
 
+# Closed descriptors: nothing of its own takes their place and swallows lines.
+expect 1 sub >&-
+expect 1 sub <&- >&-
+grep -q 'standard output is closed' "$folder/sub.err"
+
 # Fewer than were asked for: a failure, and what came counts.
 expect 1 sub --count 8 --idle-exit 2 >>"$folder/got"
 seq 1 10 >"$folder/wanted"

@@ -7,6 +7,17 @@
 /* 7 * 17 + 10: one too many. */
 #define NAME129 NAME17 NAME17 NAME17 NAME17 NAME17 NAME17 NAME17 "aaaaaaaaaa"
 
+/* A URL where none belongs: refused, and its passwords are not printed. */
+#define MASKED(text, ...)                                                                  \
+	{                                                                                  \
+		"",                                                                        \
+		{                                                                          \
+			.arguments = {__VA_ARGS__}, .status = 2, .out = "", .err = (text), \
+			.not_err = "hunter2"                                               \
+		}                                                                          \
+	}
+#define MISPLACED "'redis://***@host/?***' is no topic: the URL comes first"
+
 /* A run that fails before anything is done, and one that does. */
 #define USAGE(text, ...)                                                                  \
 	{                                                                                 \
@@ -51,6 +62,17 @@ const struct fed_run fed_runs[] = {
 	USAGE("pub: /nonexistent/lines: No such file", PUB, "--file", "/nonexistent/lines"),
 	USAGE("pub: /: Is a directory", PUB, "--file", "/"),
 
+	/* pub: a URL in the wrong place */
+	MASKED(MISPLACED, "pub", "memory:", SECRET),
+	MASKED(MISPLACED, "pub", "t", SECRET),
+	MASKED(MISPLACED, "pub", SECRET, SECRET),
+	MASKED(MISPLACED, PUB, SECRET),
+	MASKED("ferry: pub: redis://***@host/?***: No such file", PUB, "--file", SECRET),
+	MASKED("--attr is NAME=VALUE, not 'redis://***@host/?***'", PUB, "--attr", SECRET),
+	MASKED("--attr is NAME=VALUE, not 'redis://***@host'", PUB, "--attr", "redis://me:hunter2=@host"),
+	MASKED("unknown option '--redis://***@host/?***'", PUB, "--" SECRET),
+	MASKED("'--ndjson=redis://***@host/?***' takes no value", PUB, "--ndjson=" SECRET),
+
 	/* pub: what the library refuses */
 	FAILS("x\n", "nonesuch", "pub", "nonesuch:", "t"),
 	{"x\n",
@@ -68,7 +90,9 @@ const struct fed_run fed_runs[] = {
 	      "t"),
 	FAILS("a\nb\nc\n", "1 failed", "pub", "faulty:?inner=memory:&fault=lie-rejected&every=2", "t"),
 
-	/* pub: lines */
+	/* pub: lines, also on a bus whose settings want the application's help */
+	DONE("a\nb", "ferry: pub: 2 confirmed\n", "pub", "memory:?threads=caller", "t"),
+	DONE("a\nb", "ferry: pub: 2 confirmed\n", "pub", "memory:?clock=manual", "t"),
 	DONE("", "ferry: pub: 0 confirmed\n", PUB),
 	DONE("a\nb", "ferry: pub: 2 confirmed\n", PUB),
 	DONE("a\n\n\r\n", "ferry: pub: 3 confirmed\n", PUB, "--file", "-"),
@@ -114,6 +138,15 @@ const struct fed_run fed_runs[] = {
 	USAGE("unknown option '-g'", SUB, "-g", "x"),
 	USAGE("'--group' needs a value", SUB, "--group"),
 
+	/* sub: a URL in the wrong place */
+	MASKED(MISPLACED, SUB, SECRET, "--broadcast"),
+	MASKED(MISPLACED, "sub", "t", SECRET, "--broadcast"),
+	MASKED(MISPLACED, "sub", "memory:", SECRET, SECRET, "--broadcast"),
+	MASKED("--group is a name, not 'redis://***@host/?***'", SUB, "--group", SECRET),
+	MASKED("not 'redis://***@host/?***'", SUB, "--broadcast", "--start", SECRET),
+	MASKED("not 'redis://***@host/?***'", SUB, "--broadcast", "--count", SECRET),
+	MASKED("not 'redis://***@host/?***'", SUB, "--broadcast", "--idle-exit", SECRET),
+
 	/* sub: what the library refuses */
 	FAILS("", "not a topic", "sub", "memory:", "not a topic", "--broadcast"),
 	FAILS("", "a b", SUB, "--group", "a b"),
@@ -122,6 +155,10 @@ const struct fed_run fed_runs[] = {
 
 	/* sub: nothing comes */
 	DONE("", "ferry: sub: ready\nferry: sub: 0 written, 0 handed back\n", SUB, "--group", "g",
+	     "--idle-exit", "1"),
+	DONE("", "ferry: sub: 0 written, 0 handed back\n", "sub", "memory:?threads=caller", "t",
+	     "--broadcast", "--idle-exit", "1"),
+	DONE("", "ferry: sub: 0 written, 0 handed back\n", "sub", "memory:?clock=manual", "t", "--broadcast",
 	     "--idle-exit", "1"),
 	FAILS("", "ferry: sub: 0 written", SUB, "u", "--broadcast", "--count", "1", "--idle-exit", "1"),
 };

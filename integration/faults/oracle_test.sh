@@ -13,12 +13,16 @@ row() {
 	scenario=$1 fault=$2
 	shift 2
 	file=$work/$scenario-$(echo "$fault" | tr '&=' '__')
-	status=0
-	FAULTY_INNER=$sqlite "$faults" "$scenario" --transport "$faulty" --logs "$work" \
-		--url "faulty:?inner=sqlite:$file.db&fault=$fault" >"$file.out" 2>&1 || status=$?
-	if [ "$fault" = none ] && [ $status -eq 0 ]; then
+	# Where a machine stands still, a fault may hide: it has three plans to show itself.
+	for seed in 1 2 3; do
+		status=0
+		FAULTY_INNER=$sqlite "$faults" "$scenario" --seed $seed --transport "$faulty" --logs "$work" \
+			--url "faulty:?inner=sqlite:$file.$seed.db&fault=$fault" >"$file.out" 2>&1 || status=$?
+		if [ "$fault" = none ] || [ "$status" -ne 0 ]; then break; fi
+	done
+	if [ "$fault" = none ] && [ "$status" -eq 0 ]; then
 		echo "ok $(cat "$file.out")"
-	elif [ "$fault" != none ] && [ $status -eq 1 ] && grep -q "^FAILED .*$*" "$file.out"; then
+	elif [ "$fault" != none ] && [ "$status" -eq 1 ] && grep -qE "^FAILED .*$*" "$file.out"; then
 		echo "ok $fault: $(sed -n 's/^FAILED //p' "$file.out")"
 	else
 		echo "not ok $scenario under $fault: status $status"
@@ -43,7 +47,7 @@ kill-consumer    lie-rejected&every=50     was refused, and came all the same
 kill-consumer    duplicate&every=50        again after c[1-4] had settled it
 kill-consumer    stale-settle&every=50     came in c[1-4] .*again
 kill-retry       no-attempt                came as attempt 2, and then in c[1-4] as attempt 1
-kill-consumer    short-lease               \(the held message came to two consumers\|as handled, and its handlers returned 0\)
+kill-consumer    short-lease               (the held message came to two consumers|as handled, and its handlers returned 0)
 kill-consumer    corrupt-payload&every=90  came damaged
 kill-retry       forget-hold               came as attempt 2, and then in c[1-4] as attempt 1
 abort            no-attempt                is not dead-lettered

@@ -23,6 +23,7 @@ static void a_group_that_is_deleted_is_made_again(void)
 	struct ferry_bus *bus = reading(QUICK, &seen);
 	for (int round = 0; round < 5; round++) {
 		scene_publish(bus, "t", round * 100, round * 100 + 50);
+		WAIT_UNTIL(strstr(ask("XINFO GROUPS " KEY), "name g"));
 		CHECK_EQ(ask_number("XGROUP DESTROY " KEY " g"), 1);
 		scene_publish(bus, "t", round * 100 + 50, round * 100 + 100);
 	}

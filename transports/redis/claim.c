@@ -356,17 +356,17 @@ void claim_buried(struct claim *claim, int result, const char *reason)
 	pthread_mutex_lock(&source->lock);
 	struct burial *burial = claim->burial;
 	claim->burial = NULL;
-	if (result == FERRY_E_STALE) {
+	if (!result || result == FERRY_E_STALE) {
 		claim->ended = true;
-		claim_forget(claim);
-	} else if (!result) {
-		claim->ended = true;
-		claim->subscription->pending--;
-		if (burial->whole)
+		/* Nor may a renewal that was asked for meanwhile be written: it would make it pending again. */
+		claim->todo = 0;
+		if (result || burial->whole)
 			claim_forget(claim);
 		else if (claim->subscription->group)
 			claim->todo = TODO_ACK;
 	}
+	if (!result)
+		claim->subscription->pending--;
 	pthread_mutex_unlock(&source->lock);
 	struct ferry_outgoing *out = burial->out;
 	bytes_free(&burial->commands);

@@ -358,7 +358,8 @@ void claim_buried(struct claim *claim, int result, const char *reason)
 	claim->burial = NULL;
 	if (!result || result == FERRY_E_STALE) {
 		claim->ended = true;
-		/* Nor may a renewal that was asked for meanwhile be written: it would make it pending again. */
+		/* Nor may a renewal that was asked for meanwhile be written: it would make it pending again.
+		 */
 		claim->todo = 0;
 		if (result || burial->whole)
 			claim_forget(claim);

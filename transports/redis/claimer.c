@@ -334,7 +334,8 @@ void claimer_run(struct ferry_source *source, struct basket *basket)
 /* ---- what we know nothing of ---- */
 
 /* Look again at what we did not know: a verdict may have been on its way. Nobody but this thread adds to what
- * is ours, so what is still there is strange indeed. False without the link. */
+ * is ours, so what is still there is strange indeed. It is given back only if it still has not been touched
+ * then: others may take what has been idle for long, and settle it. False without the link. */
 static bool give_back_strange(struct ferry_subscription *s, struct link *link, const struct entry_id *ids,
 			      size_t count, int64_t until)
 {
@@ -355,7 +356,8 @@ static bool give_back_strange(struct ferry_subscription *s, struct link *link, c
 		}
 		if (!reply_is_array(reply, 1) || !reply_is_array(reply->items[0], 4))
 			continue;
-		claimer_give_back(&to, s, ids[i], (uint32_t)reply->items[0]->items[3]->integer);
+		struct reply **pending = reply->items[0]->items;
+		verdict_give_back(&to, s, pending[2]->integer, ids[i], pending[3]->integer);
 		given++;
 	}
 	bytes_add(&link->out, to.out.data, to.out.size);
@@ -415,6 +417,13 @@ bool claimer_leave(struct ferry_source *source, struct link *link, int64_t until
 	for (struct ferry_subscription *s = source->subscriptions; s; s = s->next) {
 		if (!s->group)
 			continue;
+		/* With a consumer goes all that is pending for it. */
+		command(&link->out, "XPENDING", s->key, s->group, "-", "+", "1", source->consumer, NULL);
+		const struct reply *rest = link_call(link, -1, until);
+		if (!rest)
+			return false;
+		if (rest->size)
+			continue;
 		command(&link->out, "XGROUP", "DELCONSUMER", s->key, s->group, source->consumer, NULL);
 		if (!link_call(link, -1, until))
 			return false;
@@ -434,7 +443,7 @@ static void readmit_retries(struct ferry_subscription *s, struct link *link)
 	for (size_t i = 0; i < source->due.count; i++) {
 		if (source->due.items[i].subscription != s)
 			continue;
-		claimer_wait_again(link, &source->due.items[i]);
+		verdict_wait_again(link, &source->due.items[i]);
 		count++;
 	}
 	pthread_mutex_unlock(&source->lock);

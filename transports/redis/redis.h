@@ -159,7 +159,6 @@ struct sent {
 struct ferry_source {
 	struct ferry_source *next;
 	struct ferry_connection *connection;
-	void *core;
 	char *consumer;
 	char *group;
 	int32_t distribution;
@@ -213,8 +212,7 @@ struct ferry_source {
 struct ferry_destination {
 	struct ferry_destination *next;
 	char *topic, *key;
-	bool is_dlq;             /* never trimmed */
-	struct entry_id trimmed; /* janitor */
+	bool is_dlq; /* never trimmed */
 };
 
 struct item {
@@ -414,11 +412,6 @@ bool claimer_reconcile(struct ferry_source *source, struct link *link, int64_t u
 /* Delete our names from the groups: only when no read of ours can be at the server any more, since what is
  * pending under a name goes with it. */
 bool claimer_leave(struct ferry_source *source, struct link *link, int64_t until);
-/* XCLAIM that puts a waiting retry into its group: one reply. */
-void claimer_wait_again(struct link *link, const struct pause *pause);
-/* XCLAIM that lets anybody have it, uncounted: one reply. */
-void claimer_give_back(struct link *link, const struct ferry_subscription *subscription, struct entry_id id,
-		       uint32_t count);
 /* A dead letter for an entry that was trimmed while it was unsettled: XADD, one reply; `record` may be NULL.
  */
 void claimer_bury_trimmed(struct bytes *out, const struct ferry_subscription *subscription,
@@ -473,6 +466,12 @@ void pauses_free(const struct ferry_connection *connection, struct pauses *pause
 int64_t verdict_run(struct ferry_source *source);
 /* No reply will come any more: free what was sent. */
 void verdict_abandon(struct ferry_source *source);
+/* On any link, one reply each: XCLAIM that puts a waiting retry into its group. */
+void verdict_wait_again(struct link *link, const struct pause *pause);
+/* XCLAIM that lets anybody have an entry, as if its last delivery had not been, unless somebody has touched
+ * it less than so long ago. */
+void verdict_give_back(struct link *link, const struct ferry_subscription *subscription, int64_t untouched_ms,
+		       struct entry_id id, int64_t count);
 
 /* ---- janitor.c ---- */
 

@@ -23,7 +23,6 @@ int redis_source_open(struct ferry_connection *c, const struct ferry_source_spec
 	unsigned number = ++c->sources_opened;
 	pthread_mutex_unlock(&c->lock);
 	source->connection = c;
-	source->core = spec->core;
 	source->consumer = host_text(c, "%s/%u", c->config->instance, number);
 	source->group = host_text(c, "%s", spec->group);
 	source->distribution = spec->distribution;

@@ -58,16 +58,20 @@ static int64_t idle_ms(const struct ferry_source *source, int64_t remaining_us)
 	return idle > 0 ? idle : 0;
 }
 
+/* Whether the entry is to be pending if it is not, or how long nobody may have touched it. */
+#define IN_ANY_CASE (-1)
+
 /* XCLAIM of one entry that keeps its count of deliveries from being raised. */
 static void write_claim(struct link *link, const struct ferry_subscription *s, const char *consumer,
-			struct entry_id id, int64_t idle, int64_t count)
+			int64_t untouched_ms, struct entry_id id, int64_t idle, int64_t count)
 {
-	command_begin(&link->out, 12 - (count < 0 ? 2 : 0));
+	bool force = untouched_ms == IN_ANY_CASE;
+	command_begin(&link->out, 9u + (count >= 0 ? 2 : 0) + (force ? 1 : 0));
 	command_text(&link->out, "XCLAIM");
 	command_text(&link->out, s->key);
 	command_text(&link->out, s->group);
 	command_text(&link->out, consumer);
-	command_text(&link->out, "0");
+	command_number(&link->out, force ? 0 : untouched_ms);
 	command_id(&link->out, id);
 	command_text(&link->out, "IDLE");
 	command_number(&link->out, idle);
@@ -75,21 +79,22 @@ static void write_claim(struct link *link, const struct ferry_subscription *s, c
 		command_text(&link->out, "RETRYCOUNT");
 		command_number(&link->out, count);
 	}
-	command_text(&link->out, "FORCE");
+	if (force)
+		command_text(&link->out, "FORCE");
 	command_text(&link->out, "JUSTID");
 }
 
-void claimer_wait_again(struct link *link, const struct pause *pause)
+void verdict_wait_again(struct link *link, const struct pause *pause)
 {
-	write_claim(link, pause->subscription, WAITING_CONSUMER, pause->id,
+	write_claim(link, pause->subscription, WAITING_CONSUMER, IN_ANY_CASE, pause->id,
 		    idle_ms(pause->subscription->source, pause->due - real_us()), pause->count);
 }
 
-void claimer_give_back(struct link *link, const struct ferry_subscription *s, struct entry_id id,
-		       uint32_t count)
+void verdict_give_back(struct link *link, const struct ferry_subscription *s, int64_t untouched_ms,
+		       struct entry_id id, int64_t count)
 {
-	write_claim(link, s, WAITING_CONSUMER, id, s->source->takeover_us / 1000,
-		    count > 0 ? (int64_t)count - 1 : 0);
+	write_claim(link, s, WAITING_CONSUMER, untouched_ms, id, s->source->takeover_us / 1000,
+		    count > 0 ? count - 1 : 0);
 }
 
 /* XACK, or XCLAIM for the lease, of the first `count` of a list; returns the rest. [source.lock] */
@@ -176,12 +181,12 @@ static void write_one(struct ferry_source *source, struct claim *claim, int64_t 
 	if (sent->verb == SENT_CHECK)
 		write_check(source, claim);
 	else if (verb == TODO_RETRY)
-		write_claim(link, s, WAITING_CONSUMER, claim->id, idle_ms(source, claim->due - now),
-			    claim->count);
+		write_claim(link, s, WAITING_CONSUMER, IN_ANY_CASE, claim->id,
+			    idle_ms(source, claim->due - now), claim->count);
 	else if (verb == TODO_BACK)
-		claimer_give_back(link, s, claim->id, claim->count);
+		verdict_give_back(link, s, IN_ANY_CASE, claim->id, claim->count);
 	else
-		write_claim(link, s, source->consumer, claim->id, 0, (int64_t)claim->count - 1);
+		write_claim(link, s, source->consumer, IN_ANY_CASE, claim->id, 0, (int64_t)claim->count - 1);
 }
 
 static void write_burial(struct ferry_source *source, struct claim *claim)
@@ -281,12 +286,18 @@ static void write_all(struct ferry_source *source)
 
 /* ---- parked retries ---- */
 
-static void write_parked(struct ferry_source *source, struct ferry_subscription *s)
+/* What nobody has renewed in time may be somebody else's now, or settled. */
+static bool is_parked_here(const struct pause *pause, const struct ferry_subscription *s, int64_t now)
+{
+	return pause->subscription == s && now < pause->lease_until;
+}
+
+static void write_parked(struct ferry_source *source, struct ferry_subscription *s, int64_t now)
 {
 	struct bytes *out = &source->control.out;
 	size_t count = 0, left;
 	for (size_t i = 0; i < source->parked.count; i++)
-		count += source->parked.items[i].subscription == s;
+		count += is_parked_here(&source->parked.items[i], s, now);
 	size_t i = 0;
 	for (; count; count -= left) {
 		left = count < IDS_MAX ? count : IDS_MAX;
@@ -299,7 +310,7 @@ static void write_parked(struct ferry_source *source, struct ferry_subscription 
 		command_text(out, WAITING_CONSUMER);
 		command_text(out, "0");
 		for (size_t n = 0; n < left; i++) {
-			if (source->parked.items[i].subscription != s)
+			if (!is_parked_here(&source->parked.items[i], s, now))
 				continue;
 			command_id(out, source->parked.items[i].id);
 			n++;
@@ -321,7 +332,7 @@ static void unpark(struct ferry_source *source, int64_t now)
 		if (!sent)
 			continue; /* whoever looks for idle entries finds it */
 		int64_t left = pause.due - now;
-		write_claim(&source->control, pause.subscription, WAITING_CONSUMER, pause.id,
+		write_claim(&source->control, pause.subscription, WAITING_CONSUMER, IN_ANY_CASE, pause.id,
 			    idle_ms(source, left), -1);
 		sent->pause = pause;
 		sent->pause.due = left > 0 ? left : 0; /* from the reply on */
@@ -337,7 +348,7 @@ static void run_parked(struct ferry_source *source)
 	unpark(source, now);
 	for (struct ferry_subscription *s = source->subscriptions; s; s = s->next)
 		if (s->group)
-			write_parked(source, s);
+			write_parked(source, s, now);
 }
 
 /* ---- replies ---- */
@@ -454,7 +465,7 @@ static void park_again(struct ferry_source *source, struct pause *pause)
 static void parked_are_ours(struct ferry_source *source, const struct sent *sent)
 {
 	for (size_t i = 0; i < source->parked.count; i++)
-		if (source->parked.items[i].subscription == sent->subscription)
+		if (is_parked_here(&source->parked.items[i], sent->subscription, sent->at))
 			source->parked.items[i].lease_until = sent->at + source->takeover_us / 10 * 9;
 }
 

@@ -152,9 +152,16 @@ static bool pause_for(struct ferry_bus *bus, int64_t us)
 	return go_on;
 }
 
+/* The bus's deadline has cut an attempt short: why the one before failed says more. */
+static bool is_cut_short(const struct ferry_bus *bus, int code)
+{
+	return code == FERRY_E_TIMEDOUT && bus->config.fail_fast && clock_real() >= bus->start_deadline_us;
+}
+
 static void keep_trying(struct ferry_bus *bus)
 {
 	int64_t pause_us = PAUSE_MIN_US;
+	struct ferry_error last = {.code = 0};
 	do {
 		struct ferry_error why = {.code = 0};
 		int code = attempt(bus, &why);
@@ -166,6 +173,9 @@ static void keep_trying(struct ferry_bus *bus)
 		}
 		if (!why.code)
 			fail(&why, code, "%s: %s", bus->api->name, ferry_error_text(code));
+		if (last.code && is_cut_short(bus, code))
+			why = last;
+		last = why;
 		bool late = bus->config.fail_fast && clock_real() + pause_us > bus->start_deadline_us;
 		if (!worth_retrying(code) || late) {
 			bus_set_state(bus, FERRY_STATE_FAILED, &why);

@@ -1,18 +1,21 @@
 /*
  * moody.c - a durable transport without a message, whose start goes as its URL says:
- * moody:?refusals=N&refusal=unreachable|denied|missing
+ * moody:?refusals=N&refusal=unreachable|denied|missing&late=on
  */
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <ferry/transport.h>
 
-enum { REFUSALS, REFUSAL };
+enum { REFUSALS, REFUSAL, LATE };
 
 static const struct ferry_option options[] = {
 	[REFUSALS] = {"refusals", FERRY_OPTION_INTEGER, 0, "0", 0, 1000000, NULL, "Starts that fail."},
 	[REFUSAL] = {"refusal", FERRY_OPTION_CHOICE, 0, "unreachable", 0, 0, "unreachable|denied|missing",
 		     "How they fail."},
+	[LATE] = {"late", FERRY_OPTION_SWITCH, 0, "off", 0, 0, NULL,
+		  "Whether the starts after those last until their deadline, and fail then."},
 	{NULL, 0, 0, NULL, 0, 0, NULL, NULL},
 };
 
@@ -20,7 +23,7 @@ static const struct ferry_option options[] = {
 struct ferry_connection {
 	const struct ferry_host *host;
 	void *core;
-	int64_t refusals, refusal;
+	int64_t refusals, refusal, late;
 };
 
 static int create(const struct ferry_host *host, void *core, const struct ferry_config *config,
@@ -33,7 +36,8 @@ static int create(const struct ferry_host *host, void *core, const struct ferry_
 	*c = (struct ferry_connection){.host = host,
 				       .core = core,
 				       .refusals = config->settings[REFUSALS].number,
-				       .refusal = config->settings[REFUSAL].number};
+				       .refusal = config->settings[REFUSAL].number,
+				       .late = config->settings[LATE].number};
 	*ret = c;
 	return 0;
 }
@@ -41,7 +45,12 @@ static int create(const struct ferry_host *host, void *core, const struct ferry_
 static int start(struct ferry_connection *c, int64_t deadline_us, struct ferry_error *err)
 {
 	static const int codes[] = {FERRY_E_UNREACHABLE, FERRY_E_DENIED, FERRY_E_NOT_FOUND};
-	(void)deadline_us;
+	if (c->refusals == 0 && c->late) {
+		while (c->host->now_us(c->core) < deadline_us)
+			(void)poll(NULL, 0, 1);
+		snprintf(err->text, sizeof err->text, "moody comes late");
+		return err->code = FERRY_E_TIMEDOUT;
+	}
 	if (c->refusals == 0)
 		return 0;
 	c->refusals--;

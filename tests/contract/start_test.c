@@ -120,6 +120,18 @@ static void some_refusals_fail_the_start_at_once(void)
 	}
 }
 
+/* The last attempt has no time to find out what the one before it did. */
+static void the_deadline_hides_no_reason(void)
+{
+	struct history h;
+	struct ferry_bus *bus = open_moody("?refusals=1&late=on", FERRY_ON, &h);
+	REFUSED(ferry_bus_start(bus, 1000, &err), FERRY_E_UNREACHABLE, "moody does not want to");
+	ferry_bus_close(bus);
+	bus = open_moody("?late=on", FERRY_ON, &h);
+	REFUSED(ferry_bus_start(bus, 50, &err), FERRY_E_TIMEDOUT, "moody comes late");
+	ferry_bus_close(bus);
+}
+
 static void a_lost_connection_is_told_with_a_reason(void)
 {
 	struct history h;
@@ -142,6 +154,7 @@ const struct contract_test start_tests[] = {
 	{"an_unreachable_backend_is_tried_again", an_unreachable_backend_is_tried_again},
 	{"it_becomes_ready_in_the_end", it_becomes_ready_in_the_end},
 	{"some_refusals_fail_the_start_at_once", some_refusals_fail_the_start_at_once},
+	{"the_deadline_hides_no_reason", the_deadline_hides_no_reason},
 	{"a_lost_connection_is_told_with_a_reason", a_lost_connection_is_told_with_a_reason},
 	{NULL, NULL},
 };

@@ -61,17 +61,39 @@ static int run(struct ferry_connection *c, int64_t until, const struct admin_cal
 	return call->look ? call->look(reply, call->ctx, err) : 0;
 }
 
+bool admin_take(struct ferry_connection *c, int64_t until)
+{
+	pthread_mutex_lock(&c->lock);
+	while (c->admin_taken && real_wait(&c->changed, &c->lock, until))
+		;
+	bool taken = !c->admin_taken;
+	c->admin_taken = true;
+	pthread_mutex_unlock(&c->lock);
+	return taken;
+}
+
+void admin_give(struct ferry_connection *c)
+{
+	pthread_mutex_lock(&c->lock);
+	c->admin_taken = false;
+	pthread_cond_broadcast(&c->changed);
+	pthread_mutex_unlock(&c->lock);
+}
+
 int admin_run(struct ferry_connection *c, int64_t until, const struct admin_call *call,
 	      struct ferry_error *err)
 {
 	sigset_t before;
 	bool was_pending, again;
+	if (!admin_take(c, until))
+		return fault(err, FERRY_E_TIMEDOUT,
+			     "%s: %s: another call still waits for an answer of the server", c->config->url,
+			     call->what);
 	sigpipe_block(&before, &was_pending);
-	pthread_mutex_lock(&c->admin_lock);
 	int code = run(c, until, call, &again, err);
 	if (again)
 		code = run(c, until, call, &again, err);
-	pthread_mutex_unlock(&c->admin_lock);
+	admin_give(c);
 	sigpipe_restore(&before, was_pending);
 	return code;
 }

@@ -283,7 +283,6 @@ static void destroy(struct ferry_connection *c)
 	pthread_cond_destroy(&c->changed);
 	pthread_cond_destroy(&c->janitor_wake);
 	pthread_mutex_destroy(&c->lock);
-	pthread_mutex_destroy(&c->admin_lock);
 	host_free(c, c);
 }
 
@@ -299,7 +298,6 @@ static int create(const struct ferry_host *host, void *core, const struct ferry_
 	c->config = config;
 	c->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	c->halt = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	pthread_mutex_init(&c->admin_lock, NULL);
 	pthread_mutex_init(&c->lock, NULL);
 	cond_init_real(&c->changed);
 	cond_init_real(&c->janitor_wake);
@@ -340,9 +338,10 @@ static int stop(struct ferry_connection *c, int64_t deadline_us)
 	janitor_stop(c);
 	if (c->io_running)
 		io_stop(c, real_deadline(c, deadline_us));
-	pthread_mutex_lock(&c->admin_lock);
+	/* Whoever has it hears of the halt. */
+	(void)admin_take(c, INT64_MAX);
 	link_close(&c->admin);
-	pthread_mutex_unlock(&c->admin_lock);
+	admin_give(c);
 	return 0;
 }
 

@@ -15,7 +15,7 @@
  *     redis-io            publisher, every control    io.c, publisher.c, verdict.c
  *     the core's pump     the source's reader         reader.c, claimer.c
  *     redis-janitor       its own, now and then       janitor.c
- *     any (they wait)     admin, under admin_lock     redis.c, source.c, admin.c
+ *     any (they wait)     admin, one at a time        redis.c, source.c, admin.c
  *
  * Locks: connection.lock (destinations, sources, publisher's staging), source.lock (claims, verdicts,
  * retries); connection.lock may be held when source.lock is taken.  The host is called with none.
@@ -271,11 +271,11 @@ struct ferry_connection {
 	int64_t claim_us, retain_ms, trim_us;
 	bool compact;
 
-	pthread_mutex_t admin_lock;
-	struct link admin;
+	struct link admin; /* whose `admin_taken` it is */
 
 	pthread_mutex_t lock;
-	pthread_cond_t changed; /* publisher.done, in_round, closing */
+	pthread_cond_t changed; /* publisher.done, in_round, closing, admin_taken */
+	bool admin_taken;
 	pthread_cond_t janitor_wake;
 	unsigned flushing; /* threads that wait for publisher.done */
 	struct ferry_destination *destinations;
@@ -324,13 +324,16 @@ void sigpipe_block(sigset_t *before, bool *was_pending);
 void sigpipe_restore(const sigset_t *before, bool was_pending);
 
 /* One command on the admin link, which is opened when it is not up; what is added to admin.out by `fill`
- * before.  The reply is given to `look` under the lock; what it returns is returned. */
+ * before.  The reply is given to `look` while nobody else has the link; what it returns is returned. */
 struct admin_call {
 	void (*fill)(struct bytes *out, void *ctx);
 	int (*look)(const struct reply *reply, void *ctx, struct ferry_error *err);
 	void *ctx;
 	const char *what; /* for errors: "the topic orders" */
 };
+/* The admin link for this thread alone; false at real time `until`. */
+bool admin_take(struct ferry_connection *connection, int64_t until);
+void admin_give(struct ferry_connection *connection);
 int admin_run(struct ferry_connection *connection, int64_t until, const struct admin_call *call,
 	      struct ferry_error *err);
 int redis_raw_put(struct ferry_connection *connection, const char *topic, const struct ferry_raw *raw,

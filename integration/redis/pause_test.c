@@ -1,5 +1,5 @@
 /*
- * lease_test.c - leases are renewed while other things are on their way to the server.
+ * pause_test.c - the server keeps commands waiting.
  */
 #include "scene.h"
 
@@ -45,7 +45,41 @@ static void a_renewal_does_not_bring_back_a_dead_letter(void)
 	CHECK_EQ(seen_total(&rejected), 1);
 }
 
+static void *publish_slowly(void *publisher)
+{
+	struct ferry_error err;
+	const struct ferry_publish_options options = {.size = sizeof options, .deadline_ms = 20000};
+	CHECK_EQ(ferry_publish(publisher, "1", 1, &options, &err), 0);
+	return NULL;
+}
+
+/* The first message of a topic asks for its stream, and so does the other one, which has less time. */
+static void a_call_keeps_its_deadline_behind_another(void)
+{
+	struct ferry_bus *bus = scene_bus("");
+	struct ferry_publisher *slow, *quick;
+	struct ferry_error err;
+	const struct ferry_publish_options options = {.size = sizeof options, .deadline_ms = 300};
+	pthread_t thread;
+	scene_start(bus);
+	CHECK_EQ(ferry_publisher_open(bus, "slow", NULL, &slow, &err), 0);
+	CHECK_EQ(ferry_publisher_open(bus, "quick", NULL, &quick, &err), 0);
+	ask("CLIENT PAUSE 60000 WRITE");
+	CHECK_EQ(pthread_create(&thread, NULL, publish_slowly, slow), 0);
+	WAIT_UNTIL(strstr(ask("CLIENT LIST"), "cmd=xgroup|create"));
+	int64_t begin = real_ms();
+	CHECK_EQ(ferry_publish(quick, "1", 1, &options, &err), FERRY_E_TIMEDOUT);
+	CHECK(strstr(err.text, "waits for an answer"));
+	CHECK(real_ms() < begin + 5000);
+	ask("CLIENT UNPAUSE");
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	ferry_publisher_close(quick);
+	ferry_publisher_close(slow);
+	scene_stop(bus);
+}
+
 static const struct scene_test tests[] = {
+	TEST(a_call_keeps_its_deadline_behind_another),
 	TEST(a_renewal_does_not_bring_back_a_dead_letter),
 	{NULL, NULL},
 };

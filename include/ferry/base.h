@@ -59,7 +59,8 @@ struct ferry_attribute {
 /*
  * The caller's own allocator.  Every allocation of the core and, through the host
  * table, of a transport goes through it; the broker client libraries use their
- * own.  All three are called from any thread.  `alloc` returns NULL on failure.
+ * own.  All three are called from any thread, also while locks are held, so they must not call
+ * ferry.  `alloc` returns NULL on failure.
  */
 struct ferry_allocator {
 	void *(*alloc)(size_t bytes, void *ctx);

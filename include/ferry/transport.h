@@ -26,7 +26,8 @@
  *
  * Threads.  "any" = called from any thread, also several at once.  No slot may be called back into
  * while the plugin calls the host, except publish, settle, dead_letter and release: so a plugin
- * calls the host with none of its own locks held.  Threads of a plugin block all signals.
+ * calls the host with none of its own locks held.  Memory, time and format_id call nothing back, and
+ * may be asked for under locks.  Threads of a plugin block all signals.
  *
  * Errors.  Slots return 0 or a negative FERRY_E_*; where there is an `err` they write one sentence
  * that names the thing and what to do.  Secrets never appear in it.
@@ -253,7 +254,7 @@ struct ferry_config {
 	int32_t manual_clock; /* 1: time stands still until the application advances it */
 };
 
-/* ---- what the core offers: any thread, never blocks, none of the plugin's locks held ---- */
+/* ---- what the core offers: any thread, never blocks; about locks see Threads above ---- */
 
 enum ferry_event {
 	FERRY_EVENT_UP = 1,    /* connected (again) */

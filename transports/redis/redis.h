@@ -18,7 +18,8 @@
  *     any (they wait)     admin, one at a time        redis.c, source.c, admin.c
  *
  * Locks: connection.lock (destinations, sources, publisher's staging), source.lock (claims, verdicts,
- * retries); connection.lock may be held when source.lock is taken.  The host is called with none.
+ * retries); connection.lock may be held when source.lock is taken.  The host is called with none, but for
+ * memory and time.
  *
  * Time.  Redis counts idle times by its own clock, so everything here is real time; deadlines of the host's
  * clock are converted where they come in.

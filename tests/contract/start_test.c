@@ -44,6 +44,19 @@ static void a_durable_transport_needs_a_service(void)
 	REFUSED(err.code, FERRY_E_CONFIG, "service");
 }
 
+static void memory_has_no_place(void)
+{
+	static const char *const urls[] = {"memory:shop", "memory:/tmp/shop", "memory://localhost",
+					   "memory://me:word@localhost:6379/0?queue=16"};
+	for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
+		CHECK(!ferry_bus_open(urls[i], NULL, &err), "opened %s", urls[i]);
+		REFUSED(err.code, FERRY_E_CONFIG, "write memory:");
+		CHECK(!strstr(err.text, "word"), "the password is told: %s", err.text);
+	}
+	struct ferry_bus *bus = open_url("memory://", NULL);
+	ferry_bus_close(bus);
+}
+
 static void a_start_that_succeeds_is_told(void)
 {
 	struct history h;
@@ -150,6 +163,7 @@ static void a_lost_connection_is_told_with_a_reason(void)
 
 const struct contract_test start_tests[] = {
 	{"a_durable_transport_needs_a_service", a_durable_transport_needs_a_service},
+	{"memory_has_no_place", memory_has_no_place},
 	{"a_start_that_succeeds_is_told", a_start_that_succeeds_is_told},
 	{"an_unreachable_backend_is_tried_again", an_unreachable_backend_is_tried_again},
 	{"it_becomes_ready_in_the_end", it_becomes_ready_in_the_end},

@@ -90,6 +90,11 @@ static uint64_t setting(const struct ferry_connection *connection, int option)
 static int memory_create(const struct ferry_host *host, void *core, const struct ferry_config *config,
 			 struct ferry_connection **ret, struct ferry_error *err)
 {
+	if (*config->hosts || *config->path)
+		return fail(err, FERRY_E_CONFIG,
+			    "%s: events in memory are in this process and nowhere else: write memory: or "
+			    "memory:?queue=N",
+			    config->url);
 	struct ferry_connection *connection = host->alloc(core, sizeof *connection);
 	if (!connection)
 		return fail(err, FERRY_E_NOMEM, "memory: out of memory");

@@ -160,6 +160,8 @@ int try_connect(struct limits limits)
 	bus.settings[3].number = limits.retain_dlq;
 	bus.config = (struct ferry_config){
 		.size = sizeof bus.config,
+		.hosts = "",
+		.path = "",
 		.settings = bus.settings,
 		.service = "service",
 		.memory_budget = limits.budget ? limits.budget : 64 << 20,

@@ -1,5 +1,4 @@
-/* buses.c - buses, publishers and accounting for a case; whatever is open at its end is checked and closed.
- */
+/* buses.c - buses, publishers and accounting for a case. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,7 +117,7 @@ void conformance_close(struct conformance *c, struct ferry_bus *bus)
 	ferry_bus_close(bus);
 }
 
-void conformance_end_buses(struct conformance *c)
+void conformance_close_all(struct conformance *c)
 {
 	while (c->buses)
 		conformance_close(c, c->buses->bus);

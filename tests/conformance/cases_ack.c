@@ -49,6 +49,7 @@ void conformance_case_24(struct conformance *c)
 		CHECK(c, recorder_quiet(seen, 2 * TAKEOVER_MS), "an acked message came to the next bus");
 	}
 	conformance_each_once(c, seen, 0, count);
+	conformance_close_all(c);
 }
 
 /* ---- 25: a failure brings the message again, as the next attempt ---- */
@@ -109,6 +110,7 @@ void conformance_case_25(struct conformance *c)
 	      "expected %zu handled, %zu failed calls, no dead letter; counted %" PRIu64 ", %" PRIu64
 	      ", %" PRIu64,
 	      count, failures, stats.handled, stats.failed, stats.dead_lettered);
+	conformance_close_all(c);
 }
 
 /* ---- 26: the delays before the retries ---- */
@@ -259,6 +261,7 @@ void conformance_case_26(struct conformance *c)
 	CHECK(c, conformance_stats(c, bus, NULL).dead_lettered == count,
 	      "after its last attempt a message should be dead-lettered: %" PRIu64 " of %zu are",
 	      conformance_stats(c, bus, NULL).dead_lettered, count);
+	conformance_close_all(c);
 }
 
 /* ---- 28: max_unsettled stalls the group, and it recovers ---- */
@@ -320,6 +323,7 @@ void conformance_case_28(struct conformance *c)
 	conformance_each(c, retried, 0, count);
 	CHECK(c, recorder_count(retried) == count + BOUND && recorder_duplicates(retried) == 0,
 	      "%zu calls were made instead of %zu", recorder_count(retried), count + BOUND);
+	conformance_close_all(c);
 }
 
 /* ---- 33: no retries ---- */
@@ -375,6 +379,7 @@ void conformance_case_33(struct conformance *c)
 	CHECK(c, conformance_stats(c, bus, SERVICE(c)).dropped == count,
 	      "with the dead letters off %zu should be dropped, counted are %" PRIu64, count,
 	      conformance_stats(c, bus, SERVICE(c)).dropped);
+	conformance_close_all(c);
 }
 
 /* ---- 34: a handler rejects ---- */
@@ -417,4 +422,5 @@ void conformance_case_34(struct conformance *c)
 	CHECK(c, stats.handled == count / 2 && stats.dead_lettered == count / 2,
 	      "half of %zu were rejected; counted are %" PRIu64 " handled, %" PRIu64 " dead-lettered", count,
 	      stats.handled, stats.dead_lettered);
+	conformance_close_all(c);
 }

@@ -90,6 +90,7 @@ void conformance_case_20(struct conformance *c)
 	conformance_publish_many(c, publisher, COUNT, COUNT, NULL);
 	check_got(c, early, "the early handler", 0, 2 * COUNT);
 	check_got(c, late, "the late joiner", COUNT, COUNT);
+	conformance_close_all(c);
 }
 
 /* ---- 21 ---- */
@@ -129,6 +130,7 @@ void conformance_case_21(struct conformance *c)
 	check_got(c, plain, "the plain handler after a restart", 2 * COUNT, COUNT);
 	check_got(c, durable, "the durable handler after a restart", COUNT, 2 * COUNT);
 	conformance_close(c, bus);
+	conformance_close_all(c);
 }
 
 /* ---- 22 ---- */
@@ -230,6 +232,7 @@ void conformance_case_22(struct conformance *c)
 		      !recorder_missing(seen, ONLINE + OFFLINE, ONLINE, NULL),
 	      "messages from before or after the disconnection never came");
 	check_offline(c, seen, all);
+	conformance_close_all(c);
 }
 
 /* ---- 23 ---- */
@@ -290,6 +293,7 @@ void conformance_case_23(struct conformance *c)
 	CHECK(c, left == before,
 	      "a group's second start and stop changed its objects from %" PRIu64 " to %" PRIu64, before,
 	      left);
+	conformance_close_all(c);
 }
 
 const struct conformance_role conformance_roles_broadcast[] = {{NULL, NULL}};

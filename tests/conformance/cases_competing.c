@@ -109,6 +109,7 @@ void conformance_case_12(struct conformance *c)
 		      SHARERS, COUNT);
 	for (int i = 0; i < SHARERS; i++)
 		process_reap(consumers[i]);
+	conformance_close_all(c);
 }
 
 /* ---- 13 ---- */
@@ -169,6 +170,7 @@ void conformance_case_14(struct conformance *c)
 	conformance_each_once(c, seen, 0, 2 * COUNT);
 	CHECK(c, recorder_count_of(seen, 1) == COUNT, "a process that had ended got messages");
 	process_reap(consumer);
+	conformance_close_all(c);
 }
 
 /* ---- 15 ---- */
@@ -221,6 +223,7 @@ void conformance_case_15(struct conformance *c)
 	if (retains)
 		conformance_each_once(c, earliest, 0, COUNT);
 	conformance_close(c, bus);
+	conformance_close_all(c);
 }
 
 /* ---- 16 ---- */
@@ -284,6 +287,7 @@ void conformance_case_16(struct conformance *c)
 	recorder_wait_distinct(seen, all, 2 * WAIT_MS);
 	conformance_each(c, seen, 0, all);
 	process_reap(consumers[0]);
+	conformance_close_all(c);
 }
 
 const struct conformance_role conformance_roles_competing[] = {{NULL, NULL}};

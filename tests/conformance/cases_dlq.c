@@ -200,6 +200,7 @@ void conformance_case_35(struct conformance *c)
 	CHECK(c, conformance_stats(c, bus, SERVICE(c)).dead_lettered == LETTERS,
 	      "%d were dead-lettered, counted are %" PRIu64, LETTERS,
 	      conformance_stats(c, bus, SERVICE(c)).dead_lettered);
+	conformance_close_all(c);
 }
 
 /* ---- 36: with the dead letters off a message is dropped, and that is said ---- */
@@ -286,6 +287,7 @@ void conformance_case_36(struct conformance *c)
 	conformance_each_once(c, drops.rejects, 5, 5);
 	CHECK(c, recorder_count(dead->recorder) == 0, "with the dead letters off %zu came",
 	      recorder_count(dead->recorder));
+	conformance_close_all(c);
 }
 
 /* ---- 37: what cannot be decoded is dead-lettered without a call ---- */

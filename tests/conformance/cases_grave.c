@@ -190,6 +190,7 @@ void conformance_case_38(struct conformance *c)
 		bury_without_backend(c);
 	else if (!manual)
 		bury_and_be_killed(c);
+	conformance_close_all(c);
 }
 
 /* ---- 39: a replay ---- */
@@ -301,6 +302,7 @@ void conformance_case_39(struct conformance *c)
 	      "the other group should count 8 replayed messages as filtered, it counts %" PRIu64,
 	      conformance_stats(c, r.bus, group).filtered);
 	conformance_each_once(c, r.other, 0, REPLAYED);
+	conformance_close_all(c);
 }
 
 /* ---- 40: a message that kills its process ---- */
@@ -407,4 +409,5 @@ void conformance_case_40(struct conformance *c)
 	CHECK(c, recorder_count_n(seen, POISON) >= 2, "the message that kills was called only %zu times",
 	      recorder_count_n(seen, POISON));
 	conformance_each(c, seen, 0, (size_t)next);
+	conformance_close_all(c);
 }

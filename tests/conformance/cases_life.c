@@ -255,6 +255,7 @@ void conformance_case_52(struct conformance *c)
 	CHECK(c, report.pending == 0, "after a proper stop %" PRIu64 " messages are pending", report.pending);
 	CHECK(c, ferry_bus_state(stopper.bus, NULL) == FERRY_STATE_STOPPED,
 	      "after a proper stop the state is %d", ferry_bus_state(stopper.bus, NULL));
+	conformance_close_all(c);
 }
 
 const struct conformance_role conformance_roles_life[] = {{NULL, NULL}};

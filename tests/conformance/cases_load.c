@@ -230,6 +230,7 @@ void conformance_case_47(struct conformance *c)
 	load_more(load, 300, 3 * WAIT_MS, "after two restarts of the broker");
 	load_end(load);
 	load_check(load, 3 * WAIT_MS);
+	conformance_close_all(c);
 }
 
 /* ---- 48: a graceful stop under load ---- */
@@ -316,6 +317,7 @@ static void check_rest(struct conformance *c, const char *topic, struct worker *
 		      " after it",
 		      n, entry.attempt);
 	}
+	conformance_close(c, bus);
 }
 
 void conformance_case_48(struct conformance *c)
@@ -341,6 +343,7 @@ void conformance_case_48(struct conformance *c)
 	if (!durable) {
 		load_end(worker.load);
 		check_balance(c, bus, &worker, &report);
+		conformance_close_all(c);
 		return;
 	}
 	CHECK(c, report.dropped == 0, "stop drops %" PRIu64 " messages of a durable transport",
@@ -348,4 +351,5 @@ void conformance_case_48(struct conformance *c)
 	conformance_close(c, bus);
 	load_more(worker.load, 200, WAIT_MS, "after the consumer's stop");
 	check_rest(c, topic, &worker);
+	conformance_close_all(c);
 }

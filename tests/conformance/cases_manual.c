@@ -198,4 +198,5 @@ void conformance_case_29(struct conformance *c)
 	CHECK(c, conformance_stats(c, bus, SERVICE(c)).handled == MESSAGES,
 	      "%d messages were acked, counted are %" PRIu64, MESSAGES,
 	      conformance_stats(c, bus, SERVICE(c)).handled);
+	conformance_close_all(c);
 }

@@ -54,6 +54,7 @@ void conformance_case_27(struct conformance *c)
 	CHECK(c, recorder_distinct(seen) == others + 1 && recorder_count(seen) == others + 2,
 	      "%zu messages were published, and %zu different ones came in %zu calls", others + 1,
 	      recorder_distinct(seen), recorder_count(seen));
+	conformance_close_all(c);
 }
 
 /* ---- keys ---- */
@@ -189,6 +190,7 @@ void conformance_case_44(struct conformance *c)
 	CHECK(c, stats.handled == count && stats.failed == failures,
 	      "counted are %" PRIu64 " handled and %" PRIu64 " failed calls instead of %zu and %zu",
 	      stats.handled, stats.failed, count, failures);
+	conformance_close_all(c);
 }
 
 /* ---- 45: order=none, and an order that the transport does not have ---- */
@@ -301,6 +303,7 @@ static void check_group_order(struct conformance *c, int32_t order)
 	      "%zu calls should be made, %zu were", count + count / 20, recorder_count(watch->seen));
 	CHECK(c, recorder_quiet(watch->seen, 300), "more than %zu calls were made", count + count / 20);
 	conformance_each(c, watch->seen, 0, count);
+	conformance_close_all(c);
 }
 
 void conformance_case_45(struct conformance *c)

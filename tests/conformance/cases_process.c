@@ -140,6 +140,7 @@ void conformance_case_50(struct conformance *c)
 	conformance_drained(c, bus, NULL, count);
 	conformance_each_once(c, seen, 0, count);
 	CHECK(c, recorder_find(seen, (int64_t)count - 1, 0, &last), "the last message did not come");
+	conformance_close_all(c);
 }
 
 /* ---- 53: signals stay with the application ---- */

@@ -31,6 +31,7 @@ void conformance_case_1(struct conformance *c)
 	conformance_each_once(c, seen, 0, 20);
 	CHECK(c, conformance_stats(c, bus, NULL).handled == 20,
 	      "20 messages were handled, but %" PRIu64 " count", conformance_stats(c, bus, NULL).handled);
+	conformance_close_all(c);
 }
 
 /* ---- asynchronous publishes, for 2 and 10 ---- */
@@ -228,6 +229,7 @@ void conformance_case_3(struct conformance *c)
 	conformance_drained(c, bus, NULL, MIXED);
 	CHECK(c, recorder_quiet(seen, LATE_MS), "more came than was published");
 	conformance_each_once(c, seen, 0, MIXED);
+	conformance_close_all(c);
 }
 
 /* ---- 5 ---- */
@@ -323,6 +325,7 @@ void conformance_case_5(struct conformance *c)
 	for (size_t i = 0; i < BINARIES; i++)
 		CHECK(c, atomic_load(&all->each[i].came) == 1, "message %zu came %d times", i,
 		      atomic_load(&all->each[i].came));
+	conformance_close_all(c);
 }
 
 /* ---- 10 ---- */

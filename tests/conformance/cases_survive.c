@@ -129,6 +129,7 @@ void conformance_case_30(struct conformance *c)
 	      after.count, recorder_distinct(after.acked), recorder_distinct(after.returned));
 	CHECK(c, recorder_quiet(after.returned, TAKEOVER_MS + 500), "more came than was published");
 	check_returned(c, &after, known_us);
+	conformance_close_all(c);
 }
 
 /* ---- 31 and 32: failed attempts ---- */
@@ -222,6 +223,7 @@ void conformance_case_31(struct conformance *c)
 	for (int64_t n = 0; n < (int64_t)count; n++)
 		check_attempt(c, failed, next, n, known_us);
 	conformance_each_once(c, next, 0, count);
+	conformance_close_all(c);
 }
 
 /* Not before its time; after it as soon as somebody can have taken the message over. */
@@ -287,4 +289,5 @@ void conformance_case_32(struct conformance *c)
 	for (int64_t n = 0; n < (int64_t)count; n++)
 		check_due(c, failed, next, n, delay_ms, taken_over_us);
 	conformance_each_once(c, next, 0, count);
+	conformance_close_all(c);
 }

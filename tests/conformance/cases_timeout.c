@@ -127,6 +127,7 @@ void conformance_case_41(struct conformance *c)
 	check_cancelled(c, &timed, BY_FLAG, TIMEOUT_MS);
 	check_cancelled(c, &timed, BY_FD, TIMEOUT_MS);
 	check_cancelled(c, &timed, EXTENDED, MORE_MS);
+	conformance_close_all(c);
 }
 
 /* ---- 42: longer than takeover, within the timeout ---- */
@@ -171,6 +172,7 @@ void conformance_case_42(struct conformance *c)
 	conformance_each_once(c, seen, 0, LONG_MESSAGES);
 	CHECK(c, !conformance_stats(c, bus, NULL).stale, "the slow process lost %" PRIu64 " of its messages",
 	      conformance_stats(c, bus, NULL).stale);
+	conformance_close_all(c);
 }
 
 /* ---- 43: a handler that never returns ---- */

@@ -279,4 +279,5 @@ void conformance_case_7(struct conformance *c)
 	      "of 5 records, two of them failed once, %zu calls came", recorder_count(foreign.seen));
 	conformance_each(c, foreign.seen, 0, 5);
 	check_ids(c, foreign.seen);
+	conformance_close_all(c);
 }

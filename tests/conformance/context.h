@@ -47,7 +47,6 @@ void conformance_wait_changed(struct conformance *c, int64_t until_us);
 
 /* Clean-up by the frame, in this order. */
 void conformance_end_processes(struct conformance *c);
-void conformance_end_buses(struct conformance *c);
 void conformance_end_recorders(struct conformance *c);
 /* Kill what conformance_spawn started, without waiting: for a case that fails. */
 void conformance_kill_processes(struct conformance *c);

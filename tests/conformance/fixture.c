@@ -102,7 +102,7 @@ bool conformance_same(const char *left, const char *right)
 static void finish(struct conformance *c)
 {
 	conformance_end_processes(c);
-	conformance_end_buses(c);
+	conformance_close_all(c); /* of a case that is skipped in the middle */
 	conformance_end_recorders(c);
 	while (c->blocks) {
 		struct block *next = c->blocks->next;
@@ -242,6 +242,7 @@ int conformance_child_case(const struct conformance_settings *settings, const st
 
 	begin(&c, settings, which->number, result_fd);
 	which->run(&c);
+	CHECK(&c, !c.buses, "the case has left a bus open, whose handlers may use variables of the case");
 	finish(&c);
 	tell_result(&c, "pass", "");
 	return 0;
@@ -272,6 +273,7 @@ int conformance_child_role(const struct conformance_settings *settings, int numb
 	begin(&c, settings, number, -1);
 	CHECK(&c, role, "there is no role \"%s\"", name);
 	status = role->run(&c, argc, argv);
+	CHECK(&c, !c.buses, "the role has left a bus open, whose handlers may use variables of the role");
 	finish(&c);
 	return status;
 }

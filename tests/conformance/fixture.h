@@ -103,6 +103,8 @@ void conformance_start(struct conformance *c, struct ferry_bus *bus);
 void conformance_stop(struct conformance *c, struct ferry_bus *bus, struct ferry_stop_report *report);
 /* Check the accounting, close the bus's publishers, stop and close it. */
 void conformance_close(struct conformance *c, struct ferry_bus *bus);
+/* Close all that are open.  A case, or a role, that leaves one open fails: handlers may use its variables. */
+void conformance_close_all(struct conformance *c);
 /* Leave a bus to the case itself: the frame does not close or check it any more. */
 void conformance_forget(struct conformance *c, struct ferry_bus *bus);
 

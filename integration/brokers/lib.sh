@@ -57,10 +57,11 @@ choose() {
 
 # ---- ports ----
 
-# Not from the range of outgoing connections: while a server is stopped, one of those could get its port.
+# Not from the range of outgoing connections: while a server is stopped, one of those could get its port. Nor
+# from 20000 on, where tests start servers of their own.
 free_port() {
 	for _ in 1 2 3 4 5 6 7 8 9 10; do
-		number=$(($(od -An -N2 -tu2 /dev/urandom) % 20000 + 10000))
+		number=$(($(od -An -N2 -tu2 /dev/urandom) % 10000 + 10000))
 		cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
 			grep -qi "^ *[0-9]*: [0-9A-F]*:$(printf %04X "$number") " && continue
 		grep -qs "=$number\$" "$state"/*/ports && continue

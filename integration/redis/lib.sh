@@ -23,10 +23,11 @@ end_all() {
 trap end_all EXIT
 trap 'exit 1' HUP INT TERM
 
-# free_port - not from the range of outgoing connections, one of which could get it first.
+# free_port - not from the range of outgoing connections, one of which could get it first, nor from that of
+# ./dev brokers, whose servers come back to their ports.
 free_port() {
 	for _ in 1 2 3 4 5 6 7 8 9 10; do
-		number=$(($(od -An -N2 -tu2 /dev/urandom) % 20000 + 10000))
+		number=$(($(od -An -N2 -tu2 /dev/urandom) % 10000 + 20000))
 		cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
 			grep -qi "^ *[0-9]*: [0-9A-F]*:$(printf %04X "$number") " || break
 	done

@@ -43,6 +43,8 @@ static int check_kind(const struct ferry_connection *c, const char *info, struct
 	const char *url = c->config->url;
 	char value[64];
 	const char *mode = value_of(info, "redis_mode", value, sizeof value);
+	if (!*mode)
+		mode = value_of(info, "server_mode", value, sizeof value); /* Valkey */
 	if (*mode && strcmp(mode, "standalone") != 0)
 		return fault(err, FERRY_E_CONFIG,
 			     "%s: this is a Redis %s, which the transport does not support: name a server "

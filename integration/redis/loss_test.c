@@ -113,12 +113,26 @@ static void an_entry_trimmed_before_its_retry_is_a_dead_letter(void)
 	scene_stop(bus);
 }
 
+/* Whoever starts next tells of it. */
+static void an_entry_trimmed_while_nobody_runs_is_a_dead_letter(void)
+{
+	struct seen seen = SEEN;
+	ask("XGROUP CREATE " KEY " g 0 MKSTREAM");
+	ask("XADD " KEY " * d 1");
+	ask("XREADGROUP GROUP g dead COUNT 1 STREAMS " KEY " >");
+	CHECK_EQ(ask_number("XTRIM " KEY " MAXLEN 0"), 1);
+	struct ferry_bus *bus = reading("takeover=300ms&" QUICK, &seen);
+	WAIT_UNTIL(ask_number("XLEN " DLQ) == 1);
+	scene_stop(bus);
+}
+
 static const struct scene_test tests[] = {
 	TEST(an_entry_trimmed_in_a_handler_is_a_dead_letter_when_it_fails),
 	TEST(an_entry_trimmed_in_a_handler_is_done_when_it_succeeds),
 	TEST(an_entry_trimmed_before_its_retry_is_a_dead_letter),
 	TEST(a_group_that_is_deleted_is_made_again),
 	TEST(goes_on_after_flushall),
+	TEST(an_entry_trimmed_while_nobody_runs_is_a_dead_letter),
 	{NULL, NULL},
 };
 

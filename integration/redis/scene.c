@@ -96,11 +96,31 @@ int seen_held(struct seen *seen)
 	return read_locked(seen, &seen->held);
 }
 
-void seen_let_go(struct seen *seen)
+int seen_count(struct seen *seen, int number)
+{
+	return read_locked(seen, &seen->count[number]);
+}
+
+int seen_last_attempt(struct seen *seen)
+{
+	return read_locked(seen, &seen->last_attempt);
+}
+
+static void set_hold(struct seen *seen, bool hold)
 {
 	pthread_mutex_lock(&seen->lock);
-	seen->hold = false;
+	seen->hold = hold;
 	pthread_mutex_unlock(&seen->lock);
+}
+
+void seen_hold(struct seen *seen)
+{
+	set_hold(seen, true);
+}
+
+void seen_let_go(struct seen *seen)
+{
+	set_hold(seen, false);
 }
 
 /* ---- the bus ---- */
@@ -247,6 +267,18 @@ long long ask_number(const char *format, ...)
 	const char *text = ask_list(format, args);
 	va_end(args);
 	return strtoll(text, NULL, 10);
+}
+
+void ask_together(const char *const *commands)
+{
+	int count = 0;
+	redisReply *reply;
+	for (; commands[count]; count++)
+		CHECK_EQ(redisAppendCommand(server, commands[count]), REDIS_OK);
+	while (count--) {
+		CHECK_EQ(redisGetReply(server, (void **)&reply), REDIS_OK);
+		freeReplyObject(reply);
+	}
 }
 
 long long calls_of(const char *command)

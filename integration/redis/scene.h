@@ -78,7 +78,10 @@ int on_message(struct ferry_message *message, void *seen);
 int seen_distinct(struct seen *seen);
 int seen_total(struct seen *seen);
 int seen_held(struct seen *seen);
+void seen_hold(struct seen *seen);
 void seen_let_go(struct seen *seen);
+int seen_count(struct seen *seen, int number);
+int seen_last_attempt(struct seen *seen);
 
 /* A bus on the scene's server; `query` are more settings, "" or "a=1&b=2". */
 struct ferry_bus *scene_bus(const char *query);
@@ -97,6 +100,8 @@ int scene_logged(const char *text);
  * Valid until the next call. */
 const char *ask(const char *format, ...);
 long long ask_number(const char *format, ...);
+/* Commands that the server gets at once; their replies are not looked at. */
+void ask_together(const char *const *commands);
 /* How often the server has run a command, by INFO commandstats. */
 long long calls_of(const char *command);
 

@@ -147,7 +147,9 @@ void claim_renew_all(struct ferry_subscription *s)
 	pthread_mutex_lock(&source->lock);
 	for (size_t i = 0; i < BUCKETS; i++)
 		for (struct claim *claim = source->hash[i]; claim; claim = claim->next_hash)
-			if (claim->subscription == s && !claim->ended && !claim_is_lost(claim, now))
+			if (claim->subscription == s && claim->ended)
+				claim->doubtful_at = 0; /* whatever was done, was done in the old group */
+			else if (claim->subscription == s && !claim_is_lost(claim, now))
 				claim_dirty(claim, TODO_RENEW);
 	pthread_mutex_unlock(&source->lock);
 }

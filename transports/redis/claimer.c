@@ -130,7 +130,7 @@ static void haul_reply(struct haul *haul, struct ferry_subscription *s, const st
 		if (fault_code(reply->text) == FERRY_E_UNREACHABLE)
 			link_fail_reply(&source->reader, "claiming", reply);
 		else if (fault_code(reply->text) == FERRY_E_NOT_FOUND)
-			reader_misses_group(source);
+			reader_misses_group(s);
 		else
 			reader_complain(source, reply);
 		return;
@@ -434,14 +434,16 @@ bool claimer_leave(struct ferry_source *source, struct link *link, int64_t until
 /* ---- groups that were deleted ---- */
 
 /* What waits here for a retry is to be pending in the new group, too. What handlers have and what is parked
- * comes into it when its lease is renewed. */
-static void readmit_retries(struct ferry_subscription *s, struct link *link)
+ * comes into it when its lease is renewed.  Where the group may be the old one after all, what is due is left
+ * alone: others may have taken it. */
+static void readmit_retries(struct ferry_subscription *s, struct link *link, bool all)
 {
+	int64_t now = real_us();
 	struct ferry_source *source = s->source;
 	size_t count = 0;
 	pthread_mutex_lock(&source->lock);
 	for (size_t i = 0; i < source->due.count; i++) {
-		if (source->due.items[i].subscription != s)
+		if (source->due.items[i].subscription != s || (!all && source->due.items[i].due <= now))
 			continue;
 		verdict_wait_again(link, &source->due.items[i]);
 		count++;
@@ -467,9 +469,9 @@ static struct entry_id place_of(const struct ferry_subscription *s, struct link 
 }
 
 /* What is ours is to be pending in the group as it is now: at once, for others may look at it. */
-static void readmit(struct ferry_subscription *s, struct link *link)
+static void readmit(struct ferry_subscription *s, struct link *link, bool made)
 {
-	readmit_retries(s, link);
+	readmit_retries(s, link, made);
 	claim_renew_all(s);
 	io_wake(s->source->connection);
 }
@@ -478,10 +480,10 @@ bool claimer_revive(struct ferry_source *source)
 {
 	const struct ferry_connection *c = source->connection;
 	struct link *link = &source->reader;
-	bool missing = atomic_exchange(&source->group_missing, false), there = true;
+	bool any = atomic_exchange(&source->group_missing, false), there = true;
 	char id[ENTRY_ID_TEXT];
 	if (c->config->provision != FERRY_PROVISION_AUTO)
-		return !missing;
+		return !any;
 	for (struct ferry_subscription *s = source->subscriptions; s && link->state == LINK_UP; s = s->next) {
 		if (!s->group)
 			continue;
@@ -490,11 +492,12 @@ bool claimer_revive(struct ferry_source *source)
 		const struct reply *reply = link_call(link, -1, patience_from_now(source));
 		if (!reply)
 			continue;
+		bool missing = atomic_exchange(&s->group_missing, false);
 		bool made = reply->type == REDIS_REPLY_STATUS;
 		there = there && (made || strstr(reply->text, "BUSYGROUP"));
 		/* Somebody else may have made it again. */
 		if (made || missing)
-			readmit(s, link);
+			readmit(s, link, made);
 		if (made)
 			notice(c, FERRY_EVENT_NOTICE, FERRY_E_NOT_FOUND,
 			       "%s: the group %s was deleted; it is made again behind entry %s", s->topic,

@@ -79,7 +79,11 @@ static uint64_t next_random(struct link *link)
 
 static void pause_before_next(struct link *link)
 {
+	/* What has not reached the server must not do so later, behind what the next connection says. */
+	const struct linger nothing = {.l_onoff = 1};
 	int64_t half = link->backoff_us / 2;
+	if (link->fd >= 0)
+		(void)setsockopt(link->fd, SOL_SOCKET, SO_LINGER, &nothing, sizeof nothing);
 	link_close(link);
 	link->retry_at = real_us() + half + (int64_t)(next_random(link) % (uint64_t)half);
 	link->backoff_us = link->backoff_us * 2 < BACKOFF_MAX_US ? link->backoff_us * 2 : BACKOFF_MAX_US;

@@ -162,9 +162,26 @@ uint32_t reader_wants(struct ferry_subscription *s)
 	return reader_fits(s, s->group && room < most ? room : most);
 }
 
-void reader_misses_group(struct ferry_source *source)
+void reader_misses_group(struct ferry_subscription *s)
 {
-	atomic_store(&source->group_missing, true);
+	atomic_store(&s->group_missing, true);
+	atomic_store(&s->source->group_missing, true);
+}
+
+/* Of the streams that one command has asked for the server names the one. */
+static void note_missing(struct ferry_source *source, const struct reply *reply)
+{
+	for (struct ferry_subscription *s = source->subscriptions; s; s = s->next) {
+		const char *at = strstr(reply->text, s->key);
+		size_t size = strlen(s->key);
+		if (s->reading == source->replies && at && at > reply->text && at[-1] == '\'' &&
+		    at[size] == '\'')
+			reader_misses_group(s);
+	}
+	/* It says so in another way: it may be any of them. */
+	for (struct ferry_subscription *s = source->subscriptions; s; s = s->next)
+		if (s->reading == source->replies && !atomic_load(&source->group_missing))
+			reader_misses_group(s);
 }
 
 /* XREAD gives two handlers of one stream two replies, or one, which is then that of the lower id: so it is
@@ -377,7 +394,7 @@ static void take_reply(struct ferry_source *source, const struct reply *reply, s
 	if (reply_is_error(reply)) {
 		code = fault_code(reply->text);
 		if (code == FERRY_E_NOT_FOUND)
-			reader_misses_group(source);
+			note_missing(source, reply);
 		else if (code == FERRY_E_UNREACHABLE)
 			link_fail_reply(&source->reader, "reading", reply);
 		else if (!strstr(reply->text, "UNBLOCKED"))
@@ -517,6 +534,24 @@ static void take_replies(struct ferry_source *source, struct basket *basket)
 
 /* ---- fetch ---- */
 
+/* What was read and not handed out goes back, uncounted. */
+static void give_back_backlog(struct ferry_subscription *s)
+{
+	struct ferry_source *source = s->source;
+	while (s->group && s->backlog) {
+		struct claim *claim = backlog_take(s);
+		pthread_mutex_lock(&source->lock);
+		claim->ended = true;
+		if (claim_is_lost(claim, real_us()))
+			claim_forget(claim);
+		else
+			claim_dirty(claim, TODO_BACK);
+		claim_unref(claim);
+		pthread_mutex_unlock(&source->lock);
+	}
+	io_wake(source->connection);
+}
+
 /* When nothing is out: claim, or ask; returns until when there is nothing to do. */
 static int64_t begin_round(struct ferry_source *source, struct basket *basket)
 {
@@ -569,6 +604,11 @@ int redis_fetch(struct ferry_source *source, struct ferry_subscription *only,
 	struct basket basket = {deliveries, max, 0};
 	int64_t until = real_us() + timeout_ms * INT64_C(1000);
 	int code = 0;
+	/* The core has come to want less than was asked for: nobody here renews the rest, so others may have
+	 * it. */
+	for (struct ferry_subscription *s = source->subscriptions; s; s = s->next)
+		if (!s->credit && s->group && s->backlog)
+			give_back_backlog(s);
 	do {
 		deliver_waiting(source, &basket);
 		if (basket.count)
@@ -576,24 +616,6 @@ int redis_fetch(struct ferry_source *source, struct ferry_subscription *only,
 		code = step(source, &basket, until);
 	} while (!basket.count && !code && !atomic_exchange(&source->woken, false) && real_us() < until);
 	return basket.count ? (int)basket.count : code;
-}
-
-/* What was read and not handed out goes back, uncounted. */
-static void give_back_backlog(struct ferry_subscription *s)
-{
-	struct ferry_source *source = s->source;
-	while (s->group && s->backlog) {
-		struct claim *claim = backlog_take(s);
-		pthread_mutex_lock(&source->lock);
-		claim->ended = true;
-		if (claim_is_lost(claim, real_us()))
-			claim_forget(claim);
-		else
-			claim_dirty(claim, TODO_BACK);
-		claim_unref(claim);
-		pthread_mutex_unlock(&source->lock);
-	}
-	io_wake(source->connection);
 }
 
 bool reader_drain(struct ferry_source *source, int64_t until)

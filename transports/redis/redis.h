@@ -77,7 +77,8 @@ struct claim {
 	unsigned refs;        /* the delivery's views: 1; while a verdict is on its way: 1 */
 	unsigned todo, doing; /* TODO_*: to be written, and being written */
 	bool queued;          /* in the dirty list */
-	bool doubtful;        /* a retry or hand-back may have been done: its reply was lost */
+	int64_t doubtful_at;  /* a retry or hand-back written then may have been done: its reply was lost */
+	bool force;           /* the group does not know it: make it pending again */
 	bool hashed;
 	bool ended;        /* by a final verb */
 	_Atomic bool lost; /* the lease has run out */
@@ -137,13 +138,15 @@ struct ferry_subscription {
 	int64_t pending;       /* unsettled in the group, as far as is known */
 	struct claim *resting; /* passing: waiting for a retry */
 
+	_Atomic bool group_missing; /* any thread has seen that, or that it is another one */
+
 	/* redis-io, while verdicts are written */
 	struct claim *acks, *renewals;
 	size_t ack_count, renewal_count;
 };
 
 /* More verbs of a command. */
-enum { SENT_PARK = 1 << 8, SENT_UNPARK = 1 << 9, SENT_CHECK = 1 << 10, SENT_OTHER = 1 << 11 };
+enum { SENT_PARK = 1 << 8, SENT_UNPARK = 1 << 9, SENT_OTHER = 1 << 10 };
 
 /* A command on the control link that has no reply yet. */
 struct sent {
@@ -180,7 +183,7 @@ struct ferry_source {
 	int64_t unblock_at;         /* when it may be asked (again) not to */
 	int64_t asked_at;
 	int64_t idle_at;            /* nothing was there to be read at this time: leases count from it */
-	_Atomic bool group_missing; /* any thread has seen that */
+	_Atomic bool group_missing; /* of one of the subscriptions */
 	int64_t scan_at;
 	int64_t complained_at;
 	struct bytes trimmed; /* dead letters of entries that are gone */
@@ -401,8 +404,8 @@ void reader_complain(struct ferry_source *source, const struct reply *reply);
 uint32_t reader_wants(struct ferry_subscription *subscription);
 /* How many of `most` the memory budget has room for, as large as they are lately. [pump] */
 uint32_t reader_fits(struct ferry_subscription *subscription, int64_t most);
-/* A command says that the group is not there: look after it when the round is over. [pump] */
-void reader_misses_group(struct ferry_source *source);
+/* The group is not there, or is not the one that it was: look after it when the round is over. [any] */
+void reader_misses_group(struct ferry_subscription *subscription);
 
 /* ---- claimer.c [pump] ---- */
 

@@ -188,7 +188,7 @@ struct right {
 /* Commands of later, which do nothing here: a right that is missing fails the start, not a message. */
 static void fill_rights(struct bytes *out, void *ctx)
 {
-	static const char never[] = "99999999999999";
+	static const char never[] = "99999999999999", last[] = "18446744073709551615-18446744073709551615";
 	const struct right *right = ctx;
 	const struct ferry_subscription *s = right->subscription;
 	const char *key = s->key, *group = s->group, *me = s->source->consumer;
@@ -197,7 +197,8 @@ static void fill_rights(struct bytes *out, void *ctx)
 		command(out, "XREADGROUP", "GROUP", group, me, "COUNT", "1", "STREAMS", key, "0", NULL);
 		break;
 	case 1:
-		command(out, "XAUTOCLAIM", key, group, me, never, "0", "COUNT", "1", "JUSTID", NULL);
+		/* From the end: it would drop trimmed entries, however short they have been idle. */
+		command(out, "XAUTOCLAIM", key, group, me, never, last, "COUNT", "1", "JUSTID", NULL);
 		break;
 	case 2:
 		command(out, "XCLAIM", key, group, me, never, "0-0", "JUSTID", NULL);

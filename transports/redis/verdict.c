@@ -6,10 +6,12 @@
  *     XCLAIM key group ferry-waiting 0 id IDLE t RETRYCOUNT n JUSTID   claimable in takeover - t, as delivery
  * n + 1
  *
- * JUSTID, so that the server does not count a delivery.  A retry whose delay is longer than takeover cannot
- * be said in one command (an entry cannot be idle for less than no time): it is parked, that is kept at IDLE
- * 0, until so much is left that it can.  When this process dies meanwhile, the delay is shortened to
- * takeover.
+ * JUSTID, so that the server does not count a delivery.  FORCE, which makes an entry pending that is not,
+ * only when the server has just said that it does not know an entry which is ours: its group is then another
+ * one, or the entry was trimmed.  Else it would bring back what has been settled.  A retry whose delay is
+ * longer than takeover cannot be said in one command (an entry cannot be idle for less than no time): it is
+ * parked, that is kept at IDLE 0, until so much is left that it can.  When this process dies meanwhile, the
+ * delay is shortened to takeover.
  */
 #include <stdio.h>
 #include <string.h>
@@ -105,7 +107,7 @@ static struct claim *write_many(struct ferry_source *source, struct sent *sent, 
 	struct bytes *out = &source->control.out;
 	bool ack = sent->verb == TODO_ACK;
 	struct claim **last = &sent->claims;
-	command_begin(out, count + (ack ? 3 : 9));
+	command_begin(out, count + (ack ? 3 : 8));
 	command_text(out, ack ? "XACK" : "XCLAIM");
 	command_text(out, s->key);
 	command_text(out, s->group);
@@ -123,7 +125,6 @@ static struct claim *write_many(struct ferry_source *source, struct sent *sent, 
 	if (!ack) {
 		command_text(out, "IDLE");
 		command_text(out, "0");
-		command_text(out, "FORCE");
 		command_text(out, "JUSTID");
 	}
 	return claims;
@@ -148,45 +149,47 @@ static void write_list(struct ferry_source *source, struct ferry_subscription *s
 	}
 }
 
-/* The link was lost before its reply: has it been done? What has left our name is somebody else's now. */
-static void write_check(struct ferry_source *source, const struct claim *claim)
+/* What has been done already, its reply being lost, may have been touched by somebody since, who has it now.
+ */
+static int64_t untouched_ms(const struct claim *claim, int64_t now)
 {
-	const struct ferry_subscription *s = claim->subscription;
-	char id[ENTRY_ID_TEXT];
-	entry_id_format(claim->id, id);
-	command(&source->control.out, "XPENDING", s->key, s->group, id, id, "1", source->consumer, NULL);
+	int64_t ms = claim->doubtful_at ? (now - claim->doubtful_at) / 1000 - 1 : 0;
+	if (claim->force)
+		return IN_ANY_CASE;
+	return ms > 0 ? ms : 0;
 }
 
-/* A retry, a hand-back or a hold: a command of its own. [source.lock] */
+/* A retry, a hand-back, a hold, or a renewal that has to be forced: a command of its own. [source.lock] */
 static void write_one(struct ferry_source *source, struct claim *claim, int64_t now)
 {
 	struct ferry_subscription *s = claim->subscription;
 	struct link *link = &source->control;
 	unsigned verb = claim->doing & TODO_RETRY  ? TODO_RETRY
 			: claim->doing & TODO_BACK ? TODO_BACK
-						   : TODO_HOLD;
+			: claim->doing & TODO_HOLD ? TODO_HOLD
+						   : TODO_RENEW;
+	int64_t untouched = untouched_ms(claim, now);
 	/* Too late: somebody else may have it. */
 	if (claim_is_lost(claim, now)) {
 		claim_forget(claim);
 		claim_written(claim, false);
 		return;
 	}
-	struct sent *sent = sent_make(source, claim->doubtful && verb != TODO_HOLD ? SENT_CHECK : verb, s);
+	struct sent *sent = sent_make(source, verb, s);
 	if (!sent) {
 		claim_written(claim, true);
 		return;
 	}
 	claim->next = NULL;
 	sent->claims = claim;
-	if (sent->verb == SENT_CHECK)
-		write_check(source, claim);
-	else if (verb == TODO_RETRY)
-		write_claim(link, s, WAITING_CONSUMER, IN_ANY_CASE, claim->id,
+	if (verb == TODO_RETRY)
+		write_claim(link, s, WAITING_CONSUMER, untouched, claim->id,
 			    idle_ms(source, claim->due - now), claim->count);
 	else if (verb == TODO_BACK)
-		verdict_give_back(link, s, IN_ANY_CASE, claim->id, claim->count);
+		verdict_give_back(link, s, untouched, claim->id, claim->count);
 	else
-		write_claim(link, s, source->consumer, IN_ANY_CASE, claim->id, 0, (int64_t)claim->count - 1);
+		write_claim(link, s, source->consumer, untouched, claim->id, 0,
+			    verb == TODO_HOLD ? (int64_t)claim->count - 1 : -1);
 }
 
 static void write_burial(struct ferry_source *source, struct claim *claim)
@@ -215,7 +218,7 @@ static void write_verdict(struct ferry_source *source, struct claim *claim, int6
 		claim->next = s->acks;
 		s->acks = claim;
 		s->ack_count++;
-	} else if (claim->doing == TODO_RENEW) {
+	} else if (claim->doing == TODO_RENEW && !claim->force) {
 		if (claim_is_lost(claim, now)) {
 			claim_written(claim, false);
 			return;
@@ -333,7 +336,7 @@ static void unpark(struct ferry_source *source, int64_t now)
 			continue; /* whoever looks for idle entries finds it */
 		int64_t left = pause.due - now;
 		write_claim(&source->control, pause.subscription, WAITING_CONSUMER, IN_ANY_CASE, pause.id,
-			    idle_ms(source, left), -1);
+			    idle_ms(source, left), pause.count);
 		sent->pause = pause;
 		sent->pause.due = left > 0 ? left : 0; /* from the reply on */
 	}
@@ -386,7 +389,8 @@ static void retry_is_written(struct ferry_source *source, const struct sent *sen
 			      .count = claim->count,
 			      .first_failed_wall_us = claim->first_failed_wall_us,
 			      .due = claim->due,
-			      .lease_until = sent->at + source->takeover_us / 10 * 9};
+			      .lease_until = (claim->doubtful_at ? claim->doubtful_at : sent->at) +
+					     source->takeover_us / 10 * 9};
 	int64_t left = claim->due - sent->at;
 	if (left <= source->takeover_us) {
 		wait_for_retry(source, &pause, left > 0 ? left : 0);
@@ -410,48 +414,66 @@ static bool comes_again(struct ferry_source *source, const struct sent *sent, co
 	    sent->verb == TODO_ACK || source->connection->config->provision != FERRY_PROVISION_AUTO)
 		return false;
 	source->write_at = real_us() + REVIVE_US;
-	atomic_store(&source->group_missing, true);
+	reader_misses_group(sent->subscription);
 	redis_wakeup(source);
+	return true;
+}
+
+/* The ids of a reply come in the order in which they were asked for. */
+static bool is_named(const struct reply *reply, size_t *at, struct entry_id id)
+{
+	struct entry_id named;
+	if (!reply_is_array(reply, *at + 1) || !entry_id_parse(reply->items[*at]->text, &named) ||
+	    entry_id_compare(named, id) != 0)
+		return false;
+	++*at;
+	return true;
+}
+
+/* The server does not know what is ours.  True when it is to be said again, with FORCE. [no lock] */
+static bool is_unknown(struct ferry_source *source, const struct sent *sent, struct claim *claim)
+{
+	bool final = sent->verb & (TODO_RETRY | TODO_BACK);
+	/* It has been done before, and by now somebody has it. */
+	if (final && claim->doubtful_at)
+		return false;
+	if (claim->force && final)
+		save_trimmed(source, claim);
+	if (claim->force)
+		return false;
+	claim->force = true;
+	/* What waits for a retry may be unknown, too. */
+	if (source->connection->config->provision == FERRY_PROVISION_AUTO) {
+		reader_misses_group(sent->subscription);
+		redis_wakeup(source);
+	}
 	return true;
 }
 
 /* [no lock] */
 static void handle_claims(struct ferry_source *source, struct sent *sent, const struct reply *reply)
 {
-	bool error = reply_is_error(reply), again = comes_again(source, sent, reply);
-	bool gone = !error && reply->type == REDIS_REPLY_ARRAY && !reply->size;
+	bool error = reply_is_error(reply), comes = comes_again(source, sent, reply);
+	size_t at = 0;
 	for (struct claim *claim = sent->claims, *next; claim; claim = next) {
 		next = claim->next;
-		if (sent->verb == TODO_RETRY && !error && !gone)
+		bool unknown = sent->verb != TODO_ACK && !error && !is_named(reply, &at, claim->id);
+		bool again = unknown ? is_unknown(source, sent, claim) : comes;
+		if (sent->verb == TODO_RETRY && !error && !again && (!unknown || claim->doubtful_at))
 			retry_is_written(source, sent, claim);
-		if ((sent->verb == TODO_RETRY || sent->verb == TODO_BACK) && gone)
-			save_trimmed(source, claim);
 		pthread_mutex_lock(&source->lock);
 		if (!error && (sent->verb == TODO_RENEW || sent->verb == TODO_HOLD))
 			atomic_store_explicit(&claim->lease_until, sent->at + source->takeover_us / 10 * 9,
 					      memory_order_relaxed);
+		claim->force = claim->force && unknown;
+		if (again)
+			claim->doubtful_at = 0;
 		if (sent->verb & TODO_FINAL && !again)
 			claim_forget(claim);
 		source->given_back = source->given_back || sent->verb == TODO_BACK;
 		claim_written(claim, again);
 		pthread_mutex_unlock(&source->lock);
 	}
-}
-
-/* Still under our name: it has not been done. Else it has. */
-static void handle_check(struct ferry_source *source, struct sent *sent, const struct reply *reply)
-{
-	struct claim *claim = sent->claims;
-	bool again = reply_is_error(reply) ? comes_again(source, sent, reply) : reply_is_array(reply, 1);
-	if (!again && claim->doing & TODO_RETRY)
-		retry_is_written(source, sent, claim);
-	pthread_mutex_lock(&source->lock);
-	claim->doubtful = again && reply_is_error(reply);
-	if (!again)
-		claim_forget(claim);
-	source->given_back = true;
-	claim_written(claim, again);
-	pthread_mutex_unlock(&source->lock);
 }
 
 /* `due` is what was left. */
@@ -493,6 +515,12 @@ static void handle_burial(struct ferry_source *source, struct sent *sent, const 
 	pthread_mutex_unlock(&source->lock);
 }
 
+/* Verdicts are kept, and said again on the next link.  A publish is refused while the disk is full. */
+static bool is_passing(const char *error)
+{
+	return fault_code(error) == FERRY_E_UNREACHABLE || !strncmp(error, "MISCONF", strlen("MISCONF"));
+}
+
 static void handle_reply(struct ferry_source *source, const struct reply *reply)
 {
 	struct sent *sent = source->sent;
@@ -500,7 +528,7 @@ static void handle_reply(struct ferry_source *source, const struct reply *reply)
 		link_fail(&source->control, FERRY_E_BROKER, "a reply came that nobody has asked for");
 		return;
 	}
-	if (reply_is_error(reply) && fault_code(reply->text) == FERRY_E_UNREACHABLE) {
+	if (reply_is_error(reply) && is_passing(reply->text)) {
 		link_fail_reply(&source->control, "settling", reply);
 		return;
 	}
@@ -520,8 +548,6 @@ static void handle_reply(struct ferry_source *source, const struct reply *reply)
 			wait_for_retry(source, &sent->pause, sent->pause.due);
 		else if (sent->verb == SENT_PARK && !reply_is_error(reply))
 			parked_are_ours(source, sent);
-		else if (sent->verb == SENT_CHECK)
-			handle_check(source, sent, reply);
 		else if (sent->claims)
 			handle_claims(source, sent, reply);
 	}
@@ -547,8 +573,8 @@ static void requeue_all(struct ferry_source *source)
 		pthread_mutex_lock(&source->lock);
 		for (struct claim *claim = sent->claims, *next; claim; claim = next) {
 			next = claim->next;
-			claim->doubtful =
-				claim->doubtful || sent->verb == TODO_RETRY || sent->verb == TODO_BACK;
+			if (!claim->doubtful_at && (sent->verb == TODO_RETRY || sent->verb == TODO_BACK))
+				claim->doubtful_at = sent->at;
 			claim_written(claim, true);
 		}
 		pthread_mutex_unlock(&source->lock);

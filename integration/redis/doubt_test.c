@@ -101,7 +101,37 @@ static void a_verdict_waits_until_the_disk_has_room(void)
 	CHECK_EQ(seen_total(&seen), 1);
 }
 
+static int clients(void)
+{
+	int count = 0;
+	for (const char *at = ask("CLIENT LIST"); (at = strstr(at, " addr=")); at++)
+		count++;
+	return count;
+}
+
+/* A link that had nothing to say since it came back waits longer each time before it tries again.  What
+ * brings messages is there sooner, and must not be without the one that settles them. */
+static void verdicts_are_written_as_soon_as_messages_come(void)
+{
+	struct seen seen = SEEN;
+	struct ferry_bus *bus = reading("takeover=1s&claim_interval=1h", &seen);
+	for (int round = 0; round < 8; round++) {
+		/* We, the reader, the publisher and the control link. */
+		WAIT_UNTIL(clients() >= 4);
+		ask("CLIENT KILL TYPE normal SKIPME yes");
+	}
+	ask("XADD " KEY " * d 1");
+	WAIT_UNTIL(seen_total(&seen) >= 1);
+	/* Who takes what has not been settled within the lease. */
+	struct ferry_bus *other = reading("takeover=1s&claim_interval=50ms", &seen);
+	WAIT_UNTIL(ask_number("XPENDING " KEY " g") == 0);
+	scene_stop(other);
+	scene_stop(bus);
+	CHECK_EQ(seen_total(&seen), 1);
+}
+
 static const struct scene_test tests[] = {
+	TEST(verdicts_are_written_as_soon_as_messages_come),
 	TEST(a_retry_that_was_done_is_not_done_again),
 	TEST(a_retry_in_doubt_outlives_its_group),
 	TEST(a_verdict_waits_until_the_disk_has_room),

@@ -48,6 +48,7 @@ static bool has_work(struct ferry_connection *c)
 		pthread_mutex_lock(&source->lock);
 		work = source->control.state == LINK_UP && real_us() >= source->write_at &&
 		       (source->dirty || source->unblock);
+		work = work || (source->control.state == LINK_DOWN && atomic_load(&source->control_wanted));
 		pthread_mutex_unlock(&source->lock);
 	}
 	pthread_mutex_unlock(&c->lock);

@@ -431,6 +431,14 @@ static void set_reader_id(struct ferry_source *source)
 	pthread_mutex_unlock(&source->lock);
 }
 
+/* Each link pauses on its own; but what is read now must be settled within its lease. */
+static void reader_is_up(struct ferry_source *source)
+{
+	source->reader_was_up = true;
+	atomic_store(&source->control_wanted, true);
+	io_wake(source->connection);
+}
+
 /* 1 when it can be used, 0 when not yet, or a negative error. */
 static int keep_up(struct ferry_source *source)
 {
@@ -464,7 +472,7 @@ static int keep_up(struct ferry_source *source)
 	}
 	if (link->state == LINK_UP &&
 	    claimer_reconcile(source, link, real_us() + source->connection->target.patience_us, false))
-		source->reader_was_up = true;
+		reader_is_up(source);
 	return link->state == LINK_UP;
 }
 

@@ -207,6 +207,7 @@ struct ferry_source {
 	struct sent *sent, **sent_end;
 	struct pauses parked; /* their delay is longer than takeover */
 	int64_t park_at;
+	_Atomic bool control_wanted; /* messages come: no pause before the next attempt to connect */
 	int64_t noticed_at;
 	int64_t write_at; /* not before, for the group is missing */
 };

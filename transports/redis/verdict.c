@@ -609,7 +609,8 @@ static void expire_burials(struct ferry_source *source)
 static void keep_up(struct ferry_source *source)
 {
 	struct link *link = &source->control;
-	if (link->state == LINK_DOWN && real_us() >= link->retry_at)
+	bool wanted = atomic_exchange(&source->control_wanted, false);
+	if (link->state == LINK_DOWN && (wanted || real_us() >= link->retry_at))
 		link_begin(link);
 	if (link->state != LINK_DOWN && link->state != LINK_UP)
 		link_step(link);

@@ -175,6 +175,7 @@ struct ferry_source {
 	struct link reader;
 	int wake; /* eventfd */
 	_Atomic bool woken, sleeping;
+	_Atomic bool control_wanted;        /* messages come: it may not wait before it connects again */
 	struct ferry_subscription *readers; /* by next_read */
 	bool reader_was_up;
 	bool reader_lost;           /* an earlier link may still have a read at the server */
@@ -207,7 +208,6 @@ struct ferry_source {
 	struct sent *sent, **sent_end;
 	struct pauses parked; /* their delay is longer than takeover */
 	int64_t park_at;
-	_Atomic bool control_wanted; /* messages come: no pause before the next attempt to connect */
 	int64_t noticed_at;
 	int64_t write_at; /* not before, for the group is missing */
 };

@@ -77,8 +77,9 @@ struct claim {
 	unsigned refs;        /* the delivery's views: 1; while a verdict is on its way: 1 */
 	unsigned todo, doing; /* TODO_*: to be written, and being written */
 	bool queued;          /* in the dirty list */
-	int64_t doubtful_at;  /* a retry or hand-back written then may have been done: its reply was lost */
-	bool force;           /* the group does not know it: make it pending again */
+	_Atomic int64_t
+		doubtful_at; /* a retry or hand-back written then may have been done: its reply was lost */
+	bool force;          /* the group does not know it: make it pending again */
 	bool hashed;
 	bool ended;        /* by a final verb */
 	_Atomic bool lost; /* the lease has run out */

@@ -153,7 +153,7 @@ static void write_list(struct ferry_source *source, struct ferry_subscription *s
  */
 static int64_t untouched_ms(const struct claim *claim, int64_t now)
 {
-	int64_t ms = claim->doubtful_at ? (now - claim->doubtful_at) / 1000 - 1 : 0;
+	int64_t doubtful_at = claim->doubtful_at, ms = doubtful_at ? (now - doubtful_at) / 1000 - 1 : 0;
 	if (claim->force)
 		return IN_ANY_CASE;
 	return ms > 0 ? ms : 0;
@@ -382,15 +382,16 @@ static void wait_for_retry(struct ferry_source *source, struct pause *pause, int
 		redis_wakeup(source);
 }
 
-static void retry_is_written(struct ferry_source *source, const struct sent *sent, struct claim *claim)
+static void retry_is_written(struct ferry_source *source, const struct sent *sent, struct claim *claim,
+			     int64_t doubtful_at)
 {
 	struct pause pause = {.subscription = claim->subscription,
 			      .id = claim->id,
 			      .count = claim->count,
 			      .first_failed_wall_us = claim->first_failed_wall_us,
 			      .due = claim->due,
-			      .lease_until = (claim->doubtful_at ? claim->doubtful_at : sent->at) +
-					     source->takeover_us / 10 * 9};
+			      .lease_until =
+				      (doubtful_at ? doubtful_at : sent->at) + source->takeover_us / 10 * 9};
 	int64_t left = claim->due - sent->at;
 	if (left <= source->takeover_us) {
 		wait_for_retry(source, &pause, left > 0 ? left : 0);
@@ -431,11 +432,12 @@ static bool is_named(const struct reply *reply, size_t *at, struct entry_id id)
 }
 
 /* The server does not know what is ours.  True when it is to be said again, with FORCE. [no lock] */
-static bool is_unknown(struct ferry_source *source, const struct sent *sent, struct claim *claim)
+static bool is_unknown(struct ferry_source *source, const struct sent *sent, struct claim *claim,
+		       int64_t doubtful_at)
 {
 	bool final = sent->verb & (TODO_RETRY | TODO_BACK);
 	/* It has been done before, and by now somebody has it. */
-	if (final && claim->doubtful_at)
+	if (final && doubtful_at)
 		return false;
 	if (claim->force && final)
 		save_trimmed(source, claim);
@@ -458,9 +460,10 @@ static void handle_claims(struct ferry_source *source, struct sent *sent, const 
 	for (struct claim *claim = sent->claims, *next; claim; claim = next) {
 		next = claim->next;
 		bool unknown = sent->verb != TODO_ACK && !error && !is_named(reply, &at, claim->id);
-		bool again = unknown ? is_unknown(source, sent, claim) : comes;
-		if (sent->verb == TODO_RETRY && !error && !again && (!unknown || claim->doubtful_at))
-			retry_is_written(source, sent, claim);
+		int64_t doubtful_at = claim->doubtful_at; /* redis-io is not alone with it */
+		bool again = unknown ? is_unknown(source, sent, claim, doubtful_at) : comes;
+		if (sent->verb == TODO_RETRY && !error && !again && (!unknown || doubtful_at))
+			retry_is_written(source, sent, claim, doubtful_at);
 		pthread_mutex_lock(&source->lock);
 		if (!error && (sent->verb == TODO_RENEW || sent->verb == TODO_HOLD))
 			atomic_store_explicit(&claim->lease_until, sent->at + source->takeover_us / 10 * 9,

@@ -9,15 +9,6 @@
 #define KEY "ferry:{t}"
 #define DLQ "ferry:{t}:dlq:g"
 
-static struct ferry_bus *reading(const char *query, struct seen *seen)
-{
-	const struct ferry_handler_options more = {.concurrency = 4, .initial_backoff_ms = 10};
-	struct ferry_bus *bus = scene_bus(query);
-	scene_subscribe(bus, "t", "g", seen, &more);
-	scene_start(bus);
-	return bus;
-}
-
 /* The number of the client that has sent this last, or 0. */
 static long long client_with(const char *command)
 {
@@ -46,7 +37,7 @@ static void a_retry_that_was_done_is_not_done_again(void)
 {
 	struct seen seen = {
 		.lock = PTHREAD_MUTEX_INITIALIZER, .fail_first = 1, .retry_after_ms = 1, .hold = true};
-	struct ferry_bus *bus = reading("takeover=10s&claim_interval=10ms&connect_timeout=20s", &seen);
+	struct ferry_bus *bus = scene_reading("takeover=10s&claim_interval=10ms&connect_timeout=20s", &seen);
 	char id[64], done[200];
 	scene_publish(bus, "t", 1, 2);
 	snprintf(id, sizeof id, "%.*s", (int)strcspn(ask("XRANGE " KEY " - +"), " "),
@@ -70,7 +61,7 @@ static void a_retry_in_doubt_outlives_its_group(void)
 {
 	struct seen seen = {
 		.lock = PTHREAD_MUTEX_INITIALIZER, .fail_first = 1, .retry_after_ms = 1, .hold = true};
-	struct ferry_bus *bus = reading("takeover=3s&claim_interval=10ms&connect_timeout=20s", &seen);
+	struct ferry_bus *bus = scene_reading("takeover=3s&claim_interval=10ms&connect_timeout=20s", &seen);
 	scene_publish(bus, "t", 1, 2);
 	lose_link(&seen, "XGROUP DESTROY " KEY " g");
 	seen_let_go(&seen);
@@ -83,7 +74,7 @@ static void a_retry_in_doubt_outlives_its_group(void)
 static void a_verdict_waits_until_the_disk_has_room(void)
 {
 	struct seen seen = {.lock = PTHREAD_MUTEX_INITIALIZER, .hold = true};
-	struct ferry_bus *bus = reading("takeover=5s&claim_interval=50ms", &seen);
+	struct ferry_bus *bus = scene_reading("takeover=5s&claim_interval=50ms", &seen);
 	char folder[4200];
 	snprintf(folder, sizeof folder, "%s/dump.rdb", ask("CONFIG GET dir") + strlen("dir "));
 	scene_publish(bus, "t", 1, 2);
@@ -114,7 +105,7 @@ static int clients(void)
 static void verdicts_are_written_as_soon_as_messages_come(void)
 {
 	struct seen seen = SEEN;
-	struct ferry_bus *bus = reading("takeover=1s&claim_interval=1h", &seen);
+	struct ferry_bus *bus = scene_reading("takeover=1s&claim_interval=1h", &seen);
 	for (int round = 0; round < 8; round++) {
 		/* We, the reader, the publisher and the control link. */
 		WAIT_UNTIL(clients() >= 4);
@@ -123,7 +114,7 @@ static void verdicts_are_written_as_soon_as_messages_come(void)
 	ask("XADD " KEY " * d 1");
 	WAIT_UNTIL(seen_total(&seen) >= 1);
 	/* Who takes what has not been settled within the lease. */
-	struct ferry_bus *other = reading("takeover=1s&claim_interval=50ms", &seen);
+	struct ferry_bus *other = scene_reading("takeover=1s&claim_interval=50ms", &seen);
 	WAIT_UNTIL(ask_number("XPENDING " KEY " g") == 0);
 	scene_stop(other);
 	scene_stop(bus);

@@ -8,19 +8,10 @@
 #define QUICK "claim_interval=50ms"
 #define NEVER "claim_interval=1h" /* nobody looks for what was trimmed */
 
-static struct ferry_bus *reading(const char *query, struct seen *seen)
-{
-	const struct ferry_handler_options more = {.concurrency = 4, .initial_backoff_ms = 10};
-	struct ferry_bus *bus = scene_bus(query);
-	scene_subscribe(bus, "t", "g", seen, &more);
-	scene_start(bus);
-	return bus;
-}
-
 static void a_group_that_is_deleted_is_made_again(void)
 {
 	struct seen seen = SEEN;
-	struct ferry_bus *bus = reading(QUICK, &seen);
+	struct ferry_bus *bus = scene_reading(QUICK, &seen);
 	for (int round = 0; round < 5; round++) {
 		scene_publish(bus, "t", round * 100, round * 100 + 50);
 		WAIT_UNTIL(strstr(ask("XINFO GROUPS " KEY), "name g"));
@@ -73,7 +64,7 @@ static int notices(void)
 static void an_entry_trimmed_in_a_handler_is_a_dead_letter_when_it_fails(void)
 {
 	struct seen seen = {.lock = PTHREAD_MUTEX_INITIALIZER, .fail_first = 1, .hold = true};
-	struct ferry_bus *bus = reading(NEVER, &seen);
+	struct ferry_bus *bus = scene_reading(NEVER, &seen);
 	CHECK_EQ(notices(), 0);
 	scene_publish(bus, "t", 7, 8);
 	WAIT_UNTIL(seen_held(&seen) == 1);
@@ -87,7 +78,7 @@ static void an_entry_trimmed_in_a_handler_is_a_dead_letter_when_it_fails(void)
 static void an_entry_trimmed_in_a_handler_is_done_when_it_succeeds(void)
 {
 	struct seen seen = {.lock = PTHREAD_MUTEX_INITIALIZER, .hold = true};
-	struct ferry_bus *bus = reading(NEVER, &seen);
+	struct ferry_bus *bus = scene_reading(NEVER, &seen);
 	scene_publish(bus, "t", 7, 8);
 	WAIT_UNTIL(seen_held(&seen) == 1);
 	CHECK_EQ(ask_number("XTRIM " KEY " MAXLEN 0"), 1);
@@ -100,7 +91,7 @@ static void an_entry_trimmed_in_a_handler_is_done_when_it_succeeds(void)
 static void an_entry_trimmed_before_its_retry_is_a_dead_letter(void)
 {
 	struct seen seen = {.lock = PTHREAD_MUTEX_INITIALIZER, .fail_first = 1, .retry_after_ms = 1500};
-	struct ferry_bus *bus = reading(QUICK, &seen);
+	struct ferry_bus *bus = scene_reading(QUICK, &seen);
 	int before = notices();
 	scene_publish(bus, "t", 7, 8);
 	WAIT_UNTIL(strstr(ask("XINFO CONSUMERS " KEY " g"), "ferry-waiting pending 1"));
@@ -121,7 +112,7 @@ static void an_entry_trimmed_while_nobody_runs_is_a_dead_letter(void)
 	ask("XADD " KEY " * d 1");
 	ask("XREADGROUP GROUP g dead COUNT 1 STREAMS " KEY " >");
 	CHECK_EQ(ask_number("XTRIM " KEY " MAXLEN 0"), 1);
-	struct ferry_bus *bus = reading("takeover=300ms&" QUICK, &seen);
+	struct ferry_bus *bus = scene_reading("takeover=300ms&" QUICK, &seen);
 	WAIT_UNTIL(ask_number("XLEN " DLQ) == 1);
 	scene_stop(bus);
 }

@@ -7,20 +7,11 @@
 #define DLQ   "ferry:{t}:dlq:g"
 #define QUICK "claim_interval=50ms"
 
-static struct ferry_bus *reading(const char *query, struct seen *seen)
-{
-	const struct ferry_handler_options more = {.concurrency = 4, .initial_backoff_ms = 10};
-	struct ferry_bus *bus = scene_bus(query);
-	scene_subscribe(bus, "t", "g", seen, &more);
-	scene_start(bus);
-	return bus;
-}
-
 /* What waits for its retry is not in the group any more, but it is in the stream. */
 static void a_retry_outlives_its_group(void)
 {
 	struct seen seen = {.lock = PTHREAD_MUTEX_INITIALIZER, .fail_first = 1, .retry_after_ms = 1500};
-	struct ferry_bus *bus = reading(QUICK, &seen);
+	struct ferry_bus *bus = scene_reading(QUICK, &seen);
 	scene_publish(bus, "t", 1, 2);
 	WAIT_UNTIL(strstr(ask("XINFO CONSUMERS " KEY " g"), "ferry-waiting pending 1"));
 	CHECK_EQ(ask_number("XGROUP DESTROY " KEY " g"), 1);
@@ -33,7 +24,7 @@ static void a_retry_outlives_its_group(void)
 static void a_failure_outlives_its_group(void)
 {
 	struct seen seen = {.lock = PTHREAD_MUTEX_INITIALIZER, .fail_first = 1, .hold = true};
-	struct ferry_bus *bus = reading(QUICK, &seen);
+	struct ferry_bus *bus = scene_reading(QUICK, &seen);
 	scene_publish(bus, "t", 1, 2);
 	WAIT_UNTIL(seen_held(&seen) == 1);
 	CHECK_EQ(ask_number("XGROUP DESTROY " KEY " g"), 1);
@@ -109,7 +100,7 @@ static void the_loss_of_one_group_brings_nothing_back_in_another(void)
 static void a_long_retry_keeps_its_attempts_without_its_group(void)
 {
 	struct seen seen = {.lock = PTHREAD_MUTEX_INITIALIZER, .fail_first = 2, .retry_after_ms = 2500};
-	struct ferry_bus *bus = reading("takeover=1s&" QUICK, &seen);
+	struct ferry_bus *bus = scene_reading("takeover=1s&" QUICK, &seen);
 	scene_publish(bus, "t", 1, 2);
 	WAIT_UNTIL(seen_total(&seen) == 2);
 	WAIT_UNTIL(strstr(ask("XINFO CONSUMERS " KEY " g"), "ferry-waiting pending 1"));
@@ -123,7 +114,7 @@ static void a_long_retry_keeps_its_attempts_without_its_group(void)
 static void what_a_handler_has_is_no_dead_letter_before_it_ends(void)
 {
 	struct seen seen = {.lock = PTHREAD_MUTEX_INITIALIZER, .hold = true};
-	struct ferry_bus *bus = reading(QUICK, &seen);
+	struct ferry_bus *bus = scene_reading(QUICK, &seen);
 	scene_publish(bus, "t", 1, 2);
 	WAIT_UNTIL(seen_held(&seen) == 1);
 	CHECK_EQ(ask_number("XTRIM " KEY " MAXLEN 0"), 1);
@@ -138,7 +129,7 @@ static void what_a_handler_has_is_no_dead_letter_before_it_ends(void)
 static void a_message_outlives_the_loss_of_its_dead_letter_stream(void)
 {
 	struct seen seen = {.lock = PTHREAD_MUTEX_INITIALIZER, .reject = true, .hold = true};
-	struct ferry_bus *bus = reading(QUICK, &seen);
+	struct ferry_bus *bus = scene_reading(QUICK, &seen);
 	scene_publish(bus, "t", 1, 2);
 	WAIT_UNTIL(seen_held(&seen) == 1);
 	ask("SET " DLQ " taken");

@@ -180,6 +180,15 @@ void scene_start(struct ferry_bus *bus)
 		check_failed(__FILE__, __LINE__, "start: %s", err.text);
 }
 
+struct ferry_bus *scene_reading(const char *query, struct seen *seen)
+{
+	const struct ferry_handler_options more = {.concurrency = 4, .initial_backoff_ms = 10};
+	struct ferry_bus *bus = scene_bus(query);
+	scene_subscribe(bus, "t", "g", seen, &more);
+	scene_start(bus);
+	return bus;
+}
+
 void scene_stop(struct ferry_bus *bus)
 {
 	struct ferry_error err;

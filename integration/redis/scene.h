@@ -88,6 +88,8 @@ struct ferry_bus *scene_bus(const char *query);
 void scene_subscribe(struct ferry_bus *bus, const char *topic, const char *group, struct seen *seen,
 		     const struct ferry_handler_options *more);
 void scene_start(struct ferry_bus *bus);
+/* A bus that runs and has a handler of topic t in group g, four calls at a time. */
+struct ferry_bus *scene_reading(const char *query, struct seen *seen);
 void scene_stop(struct ferry_bus *bus);
 /* Publish the numbers from, from + 1, ... to - 1 and wait until they are confirmed. */
 void scene_publish(struct ferry_bus *bus, const char *topic, int from, int to);
